@@ -1,0 +1,1 @@
+"""Orchestration library of the TinyML toolchain; imports neither TensorFlow nor board code."""

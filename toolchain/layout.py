@@ -1,0 +1,73 @@
+"""Where things stand: the project's folders and the user's cache."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CACHE_VARIABLE = "TOOLCHAIN_CACHE"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders of one checkout.
+
+    Attributes:
+        project: root of the checkout.
+        cache: the user's cache, shared by all checkouts.
+    """
+
+    project: Path
+    cache: Path
+
+    @property
+    def build(self) -> Path:
+        """What the user looks at: outputs by target and model."""
+        return self.project / "build"
+
+    @property
+    def boards(self) -> Path:
+        """One folder for each board."""
+        return self.project / "boards"
+
+    @property
+    def downloads(self) -> Path:
+        """Fetched files that passed their digest check, named by it."""
+        return self.cache / "downloads"
+
+    @property
+    def store(self) -> Path:
+        """Content-addressed store of step inputs and outputs."""
+        return self.cache / "cas"
+
+    @property
+    def actions(self) -> Path:
+        """Action cache."""
+        return self.cache / "ac"
+
+    @property
+    def sandboxes(self) -> Path:
+        """Scratch folders of running steps."""
+        return self.cache / "sandboxes"
+
+    @property
+    def engine(self) -> Path:
+        """Socket, data and log of the private Docker Engine."""
+        return self.cache / "engine"
+
+
+def project_layout() -> Layout:
+    """Return the layout of the checkout that this module belongs to.
+
+    The cache is ``$TOOLCHAIN_CACHE`` or ``$XDG_CACHE_HOME/tinyml-toolchain`` or the platform's
+    cache folder.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        cache = Path(chosen).expanduser().resolve()
+    else:
+        from platformdirs import user_cache_path
+
+        cache = user_cache_path("tinyml-toolchain", appauthor=False)
+    return Layout(project=Path(__file__).resolve().parent.parent, cache=cache)
