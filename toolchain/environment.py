@@ -1,0 +1,105 @@
+"""Makes the checkout's ``.venv`` from hash-locked requirements; standard library only.
+
+Run by ``./invoke`` with the system's Python before anything is installed, as
+``environment.py VENV LOCK``, and imported by the test task to add the test requirements.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+EXIT_CODE = 8
+NO_INSTALL_VARIABLE = "TOOLCHAIN_NO_INSTALL"
+
+
+class EnvironmentSetupError(Exception):
+    """The environment could not be made; the message says why and what to do."""
+
+
+def is_current(environment: Path, lock: Path) -> bool:
+    """Return whether ``environment`` holds what ``lock`` lists."""
+    stamp = environment / lock.name
+    return stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
+
+
+def _install_venv_module() -> None:
+    """Install ensurepip, which Debian's Python leaves to a package of its own."""
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    what = f"this Python has no ensurepip, which making .venv needs ({sys.executable})."
+    advice = f"  next: as root, apt-get install {package}, then run this command again."
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0 or os.environ.get(NO_INSTALL_VARIABLE) == "1":
+        raise EnvironmentSetupError(f"{what}\n{advice}")
+    print(f"invoke: installing {package} with apt", file=sys.stderr, flush=True)
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", package]):
+        done = subprocess.run([apt, "-qq", *arguments], env=quiet, stdout=sys.stderr, check=False)
+        if done.returncode != 0:
+            raise EnvironmentSetupError(f"apt could not install {package}.\n{advice}")
+
+
+def install(environment: Path, lock: Path) -> None:
+    """Install exactly what ``lock`` lists into ``environment`` and remember that it was done.
+
+    Raises:
+        EnvironmentSetupError: pip could not install it.
+    """
+    arguments = [
+        str(environment / "bin" / "python"),
+        *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
+        *("--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)),
+    ]
+    if subprocess.run(arguments, stdout=sys.stderr, check=False).returncode != 0:
+        raise EnvironmentSetupError(
+            f"pip could not install {lock.name}.\n"
+            "  why:  no network, a proxy or certificate that pip does not know, "
+            "or a file whose hash is not the pinned one; the lines above tell.\n"
+            "  next: set PIP_INDEX_URL, PIP_CERT or HTTPS_PROXY if your site needs them, "
+            "then run this command again."
+        )
+    shutil.copyfile(lock, environment / lock.name)
+
+
+def make(environment: Path, lock: Path) -> None:
+    """Make ``environment`` anew unless it is current; the second of two makers waits.
+
+    Raises:
+        EnvironmentSetupError: it could not be made.
+    """
+    with environment.with_name(environment.name + ".lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if is_current(environment, lock):
+            return
+        print(f"invoke: making {environment.name} from {lock.name}", file=sys.stderr, flush=True)
+        if importlib.util.find_spec("ensurepip") is None:
+            _install_venv_module()
+        try:
+            venv.create(environment, clear=True, with_pip=True, symlinks=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise EnvironmentSetupError(f"{environment} could not be made: {error}") from error
+        install(environment, lock)
+
+
+def main(arguments: list[str]) -> int:
+    """Make the environment named by the two arguments; return the exit code."""
+    environment, lock = (Path(argument) for argument in arguments)
+    try:
+        make(environment, lock)
+    except EnvironmentSetupError as error:
+        print(f"invoke: {error}", file=sys.stderr)
+        return EXIT_CODE
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

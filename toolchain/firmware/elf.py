@@ -1,0 +1,187 @@
+"""Reads a linked firmware and checks that the board's boot code would start it.
+
+ELF header values: ELF for the Arm Architecture (e_machine 40; e_flags 0x0500_0000 for EABI 5,
+0x400 hard-float, 0x200 soft-float).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+
+from toolchain.boards import Board
+from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError
+
+_EABI_MASK = 0xFF00_0000
+_EABI_VERSION_5 = 0x0500_0000
+_FLOAT_FLAGS = {"hard": 0x400, "softfp": 0x200, "soft": 0x200}
+_SHF_ALLOC = 0x2
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A loadable segment.
+
+    Attributes:
+        load_address: physical address, where its bytes lie in flash.
+        data: the bytes in the file.
+        memory_size: bytes occupied at run time.
+    """
+
+    load_address: int
+    data: bytes
+    memory_size: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section that occupies memory at run time.
+
+    Attributes:
+        address: run-time address.
+        size: bytes.
+        in_file: whether its bytes are in the flashable image.
+    """
+
+    name: str
+    address: int
+    size: int
+    in_file: bool
+
+
+@dataclass(frozen=True)
+class FirmwareElf:
+    """The parts of an ELF file that matter for flashing."""
+
+    machine: str
+    bits: int
+    little_endian: bool
+    flags: int
+    entry: int
+    segments: tuple[Segment, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def flat_image(self) -> bytes:
+        """The bytes from the lowest load address to the end of the last one, gaps as zeros."""
+        loaded = [segment for segment in self.segments if segment.data]
+        if not loaded:
+            return b""
+        origin = min(segment.load_address for segment in loaded)
+        image = bytearray()
+        for segment in sorted(loaded, key=lambda each: each.load_address):
+            offset = segment.load_address - origin
+            image.extend(bytes(max(0, offset - len(image))))
+            image[offset : offset + len(segment.data)] = segment.data
+        return bytes(image)
+
+
+def read_firmware_elf(data: bytes) -> FirmwareElf:
+    """Read an ELF file's bytes.
+
+    Raises:
+        FirmwareInvalidError: it is no ELF file or is damaged.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        elf = ELFFile(io.BytesIO(data))
+        segments = tuple(
+            Segment(each["p_paddr"], each.data(), each["p_memsz"])
+            for each in elf.iter_segments()
+            if each["p_type"] == "PT_LOAD"
+        )
+        sections = tuple(
+            Section(
+                each.name, each["sh_addr"], each["sh_size"], in_file=each["sh_type"] != "SHT_NOBITS"
+            )
+            for each in elf.iter_sections()
+            if each["sh_flags"] & _SHF_ALLOC and each["sh_size"]
+        )
+        return FirmwareElf(
+            machine=elf["e_machine"],
+            bits=elf.elfclass,
+            little_endian=elf.little_endian,
+            flags=elf["e_flags"],
+            entry=elf["e_entry"],
+            segments=segments,
+            sections=sections,
+        )
+    except (ELFError, struct.error, UnicodeDecodeError, ValueError, KeyError) as error:
+        raise FirmwareInvalidError(
+            "the linked firmware is not a readable ELF file", why=str(error)
+        ) from error
+
+
+def check_firmware(board: Board, elf: FirmwareElf, image: bytes) -> None:
+    """Check that ``image`` is what ``elf`` describes and what ``board`` would start.
+
+    Raises:
+        FirmwareDoesNotFitError: larger than the board's application region or RAM.
+        FirmwareInvalidError: wrong machine or flags, a vector table that cannot be started from,
+            or an image that differs from the ELF file.
+    """
+    application = board.application
+    if len(image) > application.max_length:
+        raise FirmwareDoesNotFitError(
+            f"the image has {len(image):,} bytes, {board.title} takes {application.max_length:,}",
+            next_step="make the model smaller or build with --build-type release",
+        )
+    problems = [*_header_problems(board, elf), *_image_problems(board, elf, image)]
+    if problems:
+        raise FirmwareInvalidError(
+            f"the firmware for {board.title} cannot be started: {problems[0]}",
+            why="; ".join(problems[1:]),
+            next_step="check the board's startup code and board.toml",
+        )
+    used = ram_used(board, elf)
+    if used + application.stack_size > board.ram.length:
+        raise FirmwareDoesNotFitError(
+            f"data needs {used:,} bytes and the stack {application.stack_size:,}, "
+            f"{board.title} has {board.ram.length:,} bytes of RAM",
+            next_step="make the tensor arena smaller",
+        )
+
+
+def ram_used(board: Board, elf: FirmwareElf) -> int:
+    """Return the bytes of RAM that data occupies, the stack not counted."""
+    return sum(section.size for section in elf.sections if board.ram.contains(section.address, 1))
+
+
+def _header_problems(board: Board, elf: FirmwareElf) -> list[str]:
+    problems = []
+    if (elf.machine, elf.bits, elf.little_endian) != ("EM_ARM", 32, True):
+        endianness = "little" if elf.little_endian else "big"
+        problems.append(f"it is a {elf.bits}-bit {endianness}-endian {elf.machine} file, not Arm's")
+    if elf.flags & _EABI_MASK != _EABI_VERSION_5:
+        problems.append(f"its flags 0x{elf.flags:08X} do not say EABI version 5")
+    if not elf.flags & _FLOAT_FLAGS[board.core.float_abi]:
+        problems.append(f"its flags 0x{elf.flags:08X} do not say {board.core.float_abi}-float")
+    return problems
+
+
+def _image_problems(board: Board, elf: FirmwareElf, image: bytes) -> list[str]:
+    if len(image) < 4 * board.core.vector_words:
+        return [f"the image of {len(image)} bytes is shorter than its vector table"]
+    problems = []
+    application = board.application
+    origin = min((each.load_address for each in elf.segments if each.data), default=-1)
+    if origin != application.load_address:
+        problems.append(f"it loads at 0x{origin:08X}, not 0x{application.load_address:08X}")
+    if elf.flat_image != image:
+        problems.append("the image is not what the ELF file loads")
+    stack_pointer, reset = struct.unpack_from("<II", image)
+    if stack_pointer != application.initial_stack_pointer:
+        problems.append(
+            f"its initial stack pointer is 0x{stack_pointer:08X}, "
+            f"not 0x{application.initial_stack_pointer:08X}"
+        )
+    if not reset & 1:
+        problems.append(f"its reset vector 0x{reset:08X} has no Thumb bit")
+    if not application.load_address <= reset - (reset & 1) < application.load_address + len(image):
+        problems.append(f"its reset vector 0x{reset:08X} is outside the image")
+    if reset != elf.entry:
+        problems.append(f"its reset vector 0x{reset:08X} is not the entry 0x{elf.entry:08X}")
+    return problems

@@ -1,0 +1,68 @@
+"""Finds which files of a package a module needs, by reading its imports.
+
+So that a step's input tree holds exactly the modules that it runs, and editing another one
+does not run it again.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+
+def module_closure(root: Path, module: str) -> tuple[Path, ...]:
+    """Return the files that ``module`` imports from its own package, itself included.
+
+    Args:
+        root: folder that holds the package.
+        module: dotted name, such as ``model.train``.
+
+    Returns:
+        Paths relative to ``root``, sorted, with the ``__init__.py`` of every package on the way.
+
+    Raises:
+        FileNotFoundError: the module is not there.
+    """
+    package = module.partition(".")[0]
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_file(root, name)
+        if path is None:
+            raise FileNotFoundError(f"{name} is not a module under {root}")
+        relative = path.relative_to(root)
+        if relative in found:
+            continue
+        found.add(relative)
+        parent = name.rpartition(".")[0]
+        if parent:
+            waiting.append(parent)
+        for imported in _imports(path, name):
+            if imported.partition(".")[0] == package and _module_file(root, imported) is not None:
+                waiting.append(imported)
+    return tuple(sorted(found))
+
+
+def _module_file(root: Path, name: str) -> Path | None:
+    base = root.joinpath(*name.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(path: Path, name: str) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                levels = node.level - (path.name == "__init__.py")
+                parents = name.split(".")[: len(name.split(".")) - levels]
+                origin = ".".join([*parents, *([origin] if origin else [])])
+            names.append(origin)
+            names.extend(f"{origin}.{alias.name}" for alias in node.names)
+    return names
