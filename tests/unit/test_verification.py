@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import math
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolchain.errors import VerificationError
+from toolchain.verification import (
+    Reference,
+    compare,
+    float_of_bits,
+    read_reference,
+    require_passed,
+    ulps_between,
+)
+
+SCALE = 2 * math.pi / 255
+
+
+def bits(value: float) -> int:
+    return int(struct.unpack("<I", struct.pack("<f", value))[0])
+
+
+def int8_reference() -> Reference:
+    outputs = tuple(
+        max(-128, min(127, round(math.sin((raw + 128) * SCALE) * 127))) for raw in range(-128, 128)
+    )
+    return Reference(
+        model="sine_int8",
+        kind="int8",
+        model_sha256="0" * 64,
+        judge="tflite-micro 1",
+        inputs=tuple(range(-128, 128)),
+        tflm=outputs,
+        litert=tuple(output + (index == 7) for index, output in enumerate(outputs)),
+        input_scale=SCALE,
+        input_zero_point=-128,
+        output_scale=1 / 127,
+        output_zero_point=0,
+    )
+
+
+def observed(reference: Reference) -> dict[int, int]:
+    return dict(zip(reference.inputs, reference.tflm, strict=True))
+
+
+def test_equal_outputs_pass_and_litert_is_only_reported() -> None:
+    result = compare(int8_reference(), observed(int8_reference()))
+    assert (result.cases, result.equal, result.largest_difference) == (256, 256, 0)
+    assert (result.litert_equal, result.litert_largest_difference) == (255, 1)
+    assert result.largest_sine_error < 0.01
+    require_passed(result)
+
+
+def test_one_step_in_one_int8_output_fails() -> None:
+    outputs = observed(int8_reference())
+    outputs[5] += 1
+    result = compare(int8_reference(), outputs)
+    assert (result.equal, result.largest_difference) == (255, 1)
+    with pytest.raises(VerificationError, match="255/256"):
+        require_passed(result)
+
+
+def test_a_model_that_is_no_sine_fails_although_firmware_and_model_agree() -> None:
+    reference = int8_reference()
+    flat = Reference(**{**reference.__dict__, "tflm": (0,) * 256, "litert": (0,) * 256})
+    result = compare(flat, dict.fromkeys(flat.inputs, 0))
+    assert result.equal == 256
+    with pytest.raises(VerificationError, match=r"below 0\.12 required"):
+        require_passed(result)
+
+
+@pytest.mark.parametrize("change", [lambda each: each.pop(3), lambda each: each.update({200: 0})])
+def test_other_inputs_than_the_reference_are_refused(change: object) -> None:
+    outputs = observed(int8_reference())
+    change(outputs)  # type: ignore[operator]
+    with pytest.raises(VerificationError, match="different models"):
+        compare(int8_reference(), outputs)
+
+
+def float_reference() -> Reference:
+    inputs = tuple(bits(index * 2 * math.pi / 1000) for index in range(1000))
+    outputs = tuple(bits(math.sin(float_of_bits(raw))) for raw in inputs)
+    return Reference(
+        "sine_float", "float", "0" * 64, "judge", inputs, outputs, outputs, None, None, None, None
+    )
+
+
+def test_floats_may_differ_by_one_ulp_and_not_by_two() -> None:
+    outputs = observed(float_reference())
+    key = float_reference().inputs[100]
+    outputs[key] += 1
+    result = compare(float_reference(), outputs)
+    assert (result.equal, result.largest_difference) == (999, 1)
+    require_passed(result)
+    outputs[key] += 1
+    with pytest.raises(VerificationError, match="2 units in the last place"):
+        require_passed(compare(float_reference(), outputs))
+
+
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@given(finite, finite)
+def test_ulps_are_a_distance(one: float, other: float) -> None:
+    distance = ulps_between(bits(one), bits(other))
+    assert distance == ulps_between(bits(other), bits(one))
+    assert (distance == 0) == (one == other)
+
+
+@given(finite.filter(lambda value: abs(value) < 3e38))
+def test_the_next_number_is_one_ulp_away(value: float) -> None:
+    step = 1 if value >= 0 and bits(value) != 0x8000_0000 else -1
+    following = bits(value) + step if bits(value) != 0x8000_0000 else 1
+    assert ulps_between(bits(value), following) == 1
+
+
+def test_zeros_are_one_number_and_nan_is_far() -> None:
+    assert ulps_between(bits(0.0), bits(-0.0)) == 0
+    assert ulps_between(bits(math.nan), bits(0.0)) > 1 << 31
+
+
+def as_json(reference: Reference) -> dict[str, object]:
+    data = dict(reference.__dict__)
+    return {"schema": "tinyml-toolchain/reference/1", "type": data.pop("kind"), **data}
+
+
+def test_a_reference_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    path.write_text(json.dumps(as_json(int8_reference())))
+    assert read_reference(path) == int8_reference()
+    floats = as_json(float_reference())
+    for name in ("inputs", "tflm", "litert"):
+        floats[name] = [f"0x{value:08x}" for value in floats[name]]  # type: ignore[attr-defined]
+    path.write_text(json.dumps(floats))
+    assert read_reference(path) == float_reference()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "other/1"},
+        {"type": "int4"},
+        {"tflm": [1]},
+        {"inputs": [], "tflm": [], "litert": []},
+        {"judge": None, "inputs": None},
+    ],
+)
+def test_a_malformed_reference_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "reference.json"
+    path.write_text(json.dumps(as_json(int8_reference()) | change))
+    with pytest.raises(VerificationError, match=r"reference\.json cannot be used"):
+        read_reference(path)
+
+
+def test_a_missing_reference_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError):
+        read_reference(tmp_path / "nothing.json")

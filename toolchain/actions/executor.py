@@ -1,0 +1,43 @@
+"""The interface behind which a step's command is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+
+from toolchain.digest import Digest
+
+if TYPE_CHECKING:
+    from toolchain.actions.action import PreparedAction
+
+
+class Executor(Protocol):
+    """Runs actions; ``run`` is called from several threads at once."""
+
+    def prepare(self, image: str) -> None:
+        """Make ``image`` available; called by the main thread before the first step that uses it.
+
+        Raises:
+            ToolchainError: it is not there and cannot be had.
+        """
+
+    def run(self, action: PreparedAction) -> Mapping[PurePosixPath, Digest]:
+        """Run ``action`` and put its outputs into the store.
+
+        Returns:
+            The digest of each of the step's outputs, by path relative to ``/out``.
+
+        Raises:
+            StepFailedError: the command failed, or an output is missing or no regular file.
+            StepTimeoutError: it ran longer than it may.
+            UnsupportedModelError: the command said so, see ``toolchain.actions.failure``.
+            DiskFullError: no space is left.
+            CancelledError: ``cancel`` was called.
+        """
+
+    def cancel(self) -> None:
+        """End every running action as soon as possible; from now on ``run`` refuses to start."""
+
+    def close(self) -> None:
+        """Let go of everything held."""
