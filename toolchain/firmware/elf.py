@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from toolchain.boards import Board
 from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError
@@ -52,7 +53,11 @@ class Section:
 
 @dataclass(frozen=True)
 class FirmwareElf:
-    """The parts of an ELF file that matter for flashing."""
+    """The parts of an ELF file that matter for flashing.
+
+    Attributes:
+        compile_units: source files with debug information, as they were named to the compiler.
+    """
 
     machine: str
     bits: int
@@ -61,6 +66,7 @@ class FirmwareElf:
     entry: int
     segments: tuple[Segment, ...]
     sections: tuple[Section, ...]
+    compile_units: tuple[str, ...] = ()
 
     @property
     def flat_image(self) -> bytes:
@@ -108,11 +114,30 @@ def read_firmware_elf(data: bytes) -> FirmwareElf:
             entry=elf["e_entry"],
             segments=segments,
             sections=sections,
+            compile_units=_compile_units(elf),
         )
-    except (ELFError, struct.error, UnicodeDecodeError, ValueError, KeyError) as error:
+    except (
+        ELFError,
+        struct.error,
+        AttributeError,
+        AssertionError,
+        IndexError,
+        TypeError,
+        UnicodeDecodeError,
+        ValueError,
+        KeyError,
+    ) as error:
         raise FirmwareInvalidError(
             "the linked firmware is not a readable ELF file", why=str(error)
         ) from error
+
+
+def _compile_units(elf: Any) -> tuple[str, ...]:
+    if not elf.has_dwarf_info():
+        return ()
+    dwarf = elf.get_dwarf_info()
+    names = (unit.get_top_DIE().attributes.get("DW_AT_name") for unit in dwarf.iter_CUs())
+    return tuple(sorted({name.value.decode("utf-8", "replace") for name in names if name}))
 
 
 def check_firmware(board: Board, elf: FirmwareElf, image: bytes) -> None:

@@ -1,0 +1,1 @@
+"""What each command does, without parsing options and without printing results."""

@@ -1,0 +1,230 @@
+"""Builds firmwares, checks them and puts them where the user looks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from toolchain.actions import OutputOf, StepResult, publish
+from toolchain.boards import Board, board_names, find_board
+from toolchain.commands.session import Session
+from toolchain.digest import Digest
+from toolchain.errors import FirmwareDoesNotFitError, StepFailedError
+from toolchain.firmware.size import LayerSize, SizeReport
+from toolchain.layout import Layout
+from toolchain.pipeline import Application, BuildType, Model
+
+ALL_TARGETS = "all"
+SIZE_SCHEMA = "tinyml-toolchain/size/1"
+
+# What GNU ld says when a section leaves its memory region, and the linker script's own assertions.
+_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file made for the user."""
+
+    path: Path
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class BuiltFirmware:
+    """A firmware that was built and checked.
+
+    Attributes:
+        folder: ``build/<target>/<model>``.
+        artifacts: the files to flash or to look at, without the workspace.
+        image: the flashable file.
+        elf: the linked file, for names and lines.
+    """
+
+    board: Board
+    model: Model
+    build_type: BuildType
+    folder: Path
+    artifacts: tuple[Artifact, ...]
+    image: Path
+    elf: Path
+    size: SizeReport
+
+
+def find_targets(layout: Layout, name: str) -> tuple[Board, ...]:
+    """Return the board called ``name``, or every board for ``all``.
+
+    Raises:
+        UnknownTargetError: there is no such board.
+        BoardDescriptionError: a description cannot be used.
+    """
+    names = board_names(layout.boards) if name == ALL_TARGETS else (name,)
+    return tuple(find_board(layout.boards, each) for each in names)
+
+
+def build(
+    session: Session, boards: Sequence[Board], model: Model, build_type: BuildType
+) -> tuple[BuiltFirmware, ...]:
+    """Build ``hello_world`` with ``model`` for each board and publish it under ``build/``.
+
+    Raises:
+        ToolchainError: any step failed, or a firmware does not pass its checks.
+    """
+    results = run_firmware_steps(session, boards, [model], build_type, ["hello_world"])
+    publish_model(session, model, results)
+    return tuple(_finish(session, board, model, build_type, results) for board in boards)
+
+
+def run_firmware_steps(
+    session: Session,
+    boards: Sequence[Board],
+    models: Sequence[Model],
+    build_type: BuildType,
+    applications: Sequence[Application],
+) -> Mapping[str, StepResult]:
+    """Run every step that the firmwares need.
+
+    Raises:
+        FirmwareDoesNotFitError: the linker found no room.
+        ToolchainError: another step failed.
+    """
+    pipeline = session.pipeline
+    steps = pipeline.firmware_steps(boards, models, build_type, applications)
+    steps += [pipeline.reference(model) for model in models]
+    try:
+        return session.runner.run(steps)
+    except StepFailedError as error:
+        if any(sign in str(error) for sign in _DOES_NOT_FIT):
+            raise FirmwareDoesNotFitError(
+                "the firmware does not fit the board's memory",
+                why=str(error),
+                next_step="make the model or its tensor arena smaller, or build with "
+                "--build-type release",
+            ) from error
+        raise
+
+
+def publish_model(
+    session: Session, model: Model, results: Mapping[str, StepResult]
+) -> Mapping[PurePosixPath, Digest]:
+    """Put everything known of ``model``'s family under ``build/model/<family>``."""
+    family = model.family
+    files: dict[PurePosixPath, Digest] = {}
+    for name, result in results.items():
+        verb, _, subject = name.partition(" ")
+        if verb in {"train", "convert"} and subject == family:
+            files |= result.outputs
+        elif verb in {"embed", "reference"}:
+            files |= {PurePosixPath(subject) / path: it for path, it in result.outputs.items()}
+    publish(session.runner.store, files, session.layout.build / "model" / family)
+    return files
+
+
+def firmware_name(
+    application: Application, board: Board, model: Model, build_type: BuildType
+) -> str:
+    """Return the name of the step that links an application."""
+    return f"firmware {application} {board.name} {model.name} {build_type}"
+
+
+def _finish(
+    session: Session,
+    board: Board,
+    model: Model,
+    build_type: BuildType,
+    results: Mapping[str, StepResult],
+) -> BuiltFirmware:
+    store = session.runner.store
+    outputs = results[firmware_name("hello_world", board, model, build_type)].outputs
+    program = {path.suffix.removeprefix("."): digest for path, digest in outputs.items()}
+    size_json = checked_size(session, board, program[""], program["bin"], program["map"])
+    files = {PurePosixPath("hello_world.elf"): program[""], PurePosixPath("size.json"): size_json}
+    for suffix in (*board.package.formats, "map"):
+        files[PurePosixPath(f"hello_world.{suffix}")] = program[suffix]
+    shown = sorted(files)
+    for path, source in session.pipeline.workspace(board, model, build_type).items():
+        files["workspace" / path] = _content(session, source, results)
+    folder = session.layout.build / board.name / model.name
+    publish(store, files, folder)
+    return BuiltFirmware(
+        board=board,
+        model=model,
+        build_type=build_type,
+        folder=folder,
+        artifacts=tuple(Artifact(folder / path, files[path]) for path in shown),
+        image=folder / "hello_world.bin",
+        elf=folder / "hello_world.elf",
+        size=_read_size(store.get(size_json)),
+    )
+
+
+def _content(
+    session: Session, source: Path | bytes | OutputOf, results: Mapping[str, StepResult]
+) -> Digest:
+    store = session.runner.store
+    if isinstance(source, OutputOf):
+        return results[source.step].outputs[source.path]
+    return store.put_bytes(source) if isinstance(source, bytes) else store.put_file(source)
+
+
+def checked_size(
+    session: Session, board: Board, elf: Digest, image: Digest, link_map: Digest
+) -> Digest:
+    """Check a linked firmware and return the digest of its size report.
+
+    Reading an ELF file takes a quarter of a second, so the report of files that were checked before
+    is remembered by their digests and the board's description.
+
+    Raises:
+        FirmwareInvalidError: the board would not start it.
+        FirmwareDoesNotFitError: it is too large.
+    """
+    store = session.runner.store
+    key = Digest.of_bytes(
+        "\n".join(
+            [SIZE_SCHEMA, board.model_dump_json(), *map(str, (elf, image, link_map))]
+        ).encode()
+    )
+    memo = session.layout.cache / "checked" / key.sha256
+    try:
+        report = Digest.of_bytes(memo.read_bytes())
+        if store.contains(report):
+            return report
+    except OSError:
+        pass
+
+    from toolchain.actions.action_cache import write_atomically
+    from toolchain.firmware.elf import check_firmware, read_firmware_elf
+    from toolchain.firmware.size import size_report
+
+    firmware = read_firmware_elf(store.get(elf))
+    check_firmware(board, firmware, store.get(image))
+    size = size_report(board, firmware, store.get(link_map).decode("utf-8", "replace"))
+    data = _size_json(board, elf, image, size)
+    write_atomically(memo, data)
+    return store.put_bytes(data)
+
+
+def _size_json(board: Board, elf: Digest, image: Digest, size: SizeReport) -> bytes:
+    report = {
+        "schema": SIZE_SCHEMA,
+        "target": board.name,
+        "elf_sha256": elf.sha256,
+        "image_sha256": image.sha256,
+        **dataclasses.asdict(size),
+    }
+    return (json.dumps(report, indent=2) + "\n").encode()
+
+
+def _read_size(data: bytes) -> SizeReport:
+    report = json.loads(data)
+    return SizeReport(
+        **{
+            field.name: report[field.name]
+            for field in dataclasses.fields(SizeReport)
+            if field.name != "layers"
+        },
+        layers=tuple(LayerSize(**layer) for layer in report["layers"]),
+    )

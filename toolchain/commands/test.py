@@ -1,0 +1,74 @@
+"""Sets up what the tests need and runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from toolchain import environment
+from toolchain.console import Reporter
+from toolchain.errors import EngineUnavailableError, ToolchainError, UsageError
+from toolchain.layout import project_layout
+
+REQUIRE_DOCKER_VARIABLE = "TOOLCHAIN_REQUIRE_DOCKER"
+"""When ``1``, a missing engine is a failure; otherwise the tests that need one are skipped."""
+
+_FAST = ("tests/unit",)
+_ALL = ("tests/unit", "tests/containers", "tests/firmware", "tests/blackbox")
+
+
+def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
+    """Run the tests and return pytest's exit code.
+
+    Raises:
+        UsageError: the test requirements are not installed and this is no environment of ours.
+        EngineUnavailableError: no engine, and the variable above asks for one.
+    """
+    _require_test_packages(reporter)
+    arguments = ["-k", select] if select else []
+    if fast:
+        return _pytest([*arguments, "-n", "auto", *_FAST], {})
+    with ExitStack() as stack:
+        extra: dict[str, str] = {}
+        try:
+            from toolchain.engine import open_engine
+
+            engine = stack.enter_context(open_engine(project_layout(), reporter))
+            # The tests and every command that they start share this engine.
+            extra["DOCKER_HOST"] = engine.host
+        except EngineUnavailableError as error:
+            if os.environ.get(REQUIRE_DOCKER_VARIABLE) == "1":
+                raise
+            reporter.warning(f"container and firmware tests are not run: {error}")
+        return _pytest([*arguments, *_ALL], extra)
+
+
+def _pytest(arguments: Sequence[str], extra: dict[str, str]) -> int:
+    project = project_layout().project
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=project, env=os.environ | extra, check=False).returncode
+
+
+def _require_test_packages(reporter: Reporter) -> None:
+    lock = project_layout().project / "requirements-test.lock"
+    place = project_layout().project / ".venv"
+    if sys.prefix != str(place):
+        try:
+            import hypothesis  # noqa: F401
+            import pytest  # noqa: F401
+        except ImportError as error:
+            raise UsageError(
+                "the test requirements are not installed",
+                next_step=f"pip install --require-hashes -r {lock.name}, or use ./invoke test",
+            ) from error
+        return
+    if environment.is_current(place, lock):
+        return
+    try:
+        with reporter.activity(f"installing {lock.name}"):
+            environment.install(place, lock)
+    except environment.EnvironmentSetupError as error:
+        raise ToolchainError(str(error)) from error

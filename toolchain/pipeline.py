@@ -1,0 +1,289 @@
+"""The concrete steps that lead from training data to a firmware.
+
+```
+train -> convert -> embed      -> firmware (with the library of its core)
+                 -> reference
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
+
+from toolchain.actions import OutputOf, Step
+from toolchain.boards import Board
+from toolchain.errors import UsageError
+from toolchain.firmware.generated import generated_files, target_architecture
+from toolchain.firmware.size import LIBRARY
+from toolchain.imports import module_closure
+from toolchain.layout import Layout
+
+BuildType: TypeAlias = Literal["release", "release_with_logs", "default", "debug"]
+BUILD_TYPES: tuple[BuildType, ...] = ("release", "release_with_logs", "default", "debug")
+
+Application: TypeAlias = Literal["hello_world", "hello_world_test"]
+
+MODEL_SOURCES = ("model_data.cc", "model_data.h", "model_operators.cc", "model_operators.h")
+
+_PYTHON = "/opt/venv/bin/python"
+_MAKE = ("make", "-f", "tensorflow/lite/micro/tools/make/Makefile")
+_TREE = "/opt/tflm"
+_TRAINING_SECONDS = 1800
+_SOURCE_SUFFIXES = frozenset({".cc", ".h", ".mk", ".inc"})
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be put into a firmware.
+
+    Attributes:
+        name: folder and make variable, such as ``sine_int8``.
+        family: the network that it was converted from, such as ``sine``.
+        kind: element type of its input and output.
+    """
+
+    name: str
+    family: str
+    kind: Literal["int8", "float"]
+
+
+MODELS: Mapping[str, Model] = {
+    model.name: model
+    for model in (Model("sine_int8", "sine", "int8"), Model("sine_float", "sine", "float"))
+}
+
+
+def find_model(name: str) -> Model:
+    """Return the model called ``name``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in MODELS:
+        raise UsageError(
+            f"there is no model '{name}'", next_step=f"choose one of: {', '.join(MODELS)}"
+        )
+    return MODELS[name]
+
+
+def find_build_type(name: str) -> BuildType:
+    """Return the build type called ``name``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for build_type in BUILD_TYPES:
+        if build_type == name:
+            return build_type
+    raise UsageError(
+        f"there is no build type '{name}'", next_step=f"choose one of: {', '.join(BUILD_TYPES)}"
+    )
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What the training step is told.
+
+    Attributes:
+        epochs: passes over the training data; None for the model's default.
+        seed: of data, weights and shuffling; None for the model's default.
+    """
+
+    epochs: int | None = None
+    seed: int | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The options as a command line."""
+        return (
+            *(() if self.epochs is None else ("--epochs", str(self.epochs))),
+            *(() if self.seed is None else ("--seed", str(self.seed))),
+        )
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Makes the steps for one checkout.
+
+    Attributes:
+        train_image: content name of the image with TensorFlow.
+        cross_image: content name of the image with the Arm compiler and the TFLM tree.
+    """
+
+    layout: Layout
+    train_image: str
+    cross_image: str
+    training: TrainingOptions = TrainingOptions()
+
+    def train(self, family: str) -> Step:
+        """Train a network: ``<family>.keras``, ``data.npz``, ``history.json``."""
+        return self._python_step(
+            f"train {family}",
+            "model.train",
+            ("--name", family, *self.training.arguments),
+            (f"{family}.keras", "data.npz", "history.json"),
+            timeout_seconds=_TRAINING_SECONDS,
+        )
+
+    def convert(self, family: str) -> Step:
+        """Convert a trained network to its ``.tflite`` files."""
+        train = f"train {family}"
+        return self._python_step(
+            f"convert {family}",
+            "model.convert",
+            ("--keras", f"{family}.keras", "--data", "data.npz", "--name", family),
+            tuple(f"{model.name}.tflite" for model in MODELS.values() if model.family == family),
+            inputs={
+                path: OutputOf(train, path)
+                for path in (PurePosixPath(f"{family}.keras"), PurePosixPath("data.npz"))
+            },
+        )
+
+    def embed(self, model: Model) -> Step:
+        """Check a ``.tflite`` against the pinned tree and write it as C++."""
+        return self._from_tflite("embed", "model.embed", model, (*MODEL_SOURCES, "model.json"))
+
+    def reference(self, model: Model) -> Step:
+        """Compute the outputs that the firmware must reproduce."""
+        return self._from_tflite("reference", "model.references", model, ("reference.json",))
+
+    def library(self, board: Board, build_type: BuildType) -> Step:
+        """Compile the runtime and its kernels; shared by all boards of a core."""
+        architecture = target_architecture(board)
+        return Step(
+            name=f"library {architecture} {build_type}",
+            image=self.cross_image,
+            arguments=(
+                *_MAKE,
+                f"TARGET_ARCH={architecture}",
+                f"BUILD_TYPE={build_type}",
+                "GENDIR=/out",
+                "microlite",
+            ),
+            inputs=self._files(self._under("tflm", {".mk", ".inc"}), ["tflm/Makefile"]),
+            outputs=(PurePosixPath("lib") / LIBRARY,),
+            working_directory=_TREE,
+        )
+
+    def workspace(
+        self, board: Board, model: Model, build_type: BuildType
+    ) -> Mapping[PurePosixPath, Path | bytes | OutputOf]:
+        """Return everything that make needs to build a firmware, by path."""
+        sources = self._files(
+            self._under("tflm", _SOURCE_SUFFIXES),
+            ["tflm/Makefile"],
+            self._under("boards/common", _SOURCE_SUFFIXES),
+            self._under(f"boards/{board.name}", _SOURCE_SUFFIXES),
+        )
+        generated = {
+            PurePosixPath("boards", board.name, "generated", name): text.encode()
+            for name, text in generated_files(board).items()
+        }
+        embedded = {
+            PurePosixPath("model", model.name, name): OutputOf(
+                f"embed {model.name}", PurePosixPath(name)
+            )
+            for name in MODEL_SOURCES
+        }
+        architecture = target_architecture(board)
+        library = {
+            PurePosixPath("lib", f"{architecture}_{build_type}", LIBRARY): OutputOf(
+                f"library {architecture} {build_type}", PurePosixPath("lib") / LIBRARY
+            )
+        }
+        return {**sources, **generated, **embedded, **library}
+
+    def firmware(
+        self, board: Board, model: Model, build_type: BuildType, application: Application
+    ) -> Step:
+        """Compile and link an application: ``bin/<application>`` (ELF), .bin, .hex and .map."""
+        program = PurePosixPath("bin", application)
+        return Step(
+            name=f"firmware {application} {board.name} {model.name} {build_type}",
+            image=self.cross_image,
+            arguments=(
+                *_MAKE,
+                f"TARGET={board.name}",
+                f"MODEL={model.name}",
+                f"BUILD_TYPE={build_type}",
+                "GENDIR=/out",
+                f"{application}_bin",
+            ),
+            inputs=self.workspace(board, model, build_type),
+            outputs=(program, *(program.with_suffix(f".{end}") for end in ("bin", "hex", "map"))),
+            working_directory=_TREE,
+        )
+
+    def firmware_steps(
+        self,
+        boards: Iterable[Board],
+        models: Iterable[Model],
+        build_type: BuildType,
+        applications: Iterable[Application],
+    ) -> list[Step]:
+        """Return everything needed for all combinations, each step once."""
+        steps: dict[str, Step] = {}
+
+        def add(step: Step) -> None:
+            steps.setdefault(step.name, step)
+
+        applications = tuple(applications)
+        for model in models:
+            add(self.train(model.family))
+            add(self.convert(model.family))
+            add(self.embed(model))
+            for board in boards:
+                add(self.library(board, build_type))
+                for application in applications:
+                    add(self.firmware(board, model, build_type, application))
+        return list(steps.values())
+
+    def _python_step(
+        self,
+        name: str,
+        module: str,
+        arguments: tuple[str, ...],
+        outputs: tuple[str, ...],
+        *,
+        inputs: Mapping[PurePosixPath, OutputOf] | None = None,
+        timeout_seconds: int = 600,
+    ) -> Step:
+        project = self.layout.project
+        sources = {
+            PurePosixPath(path.as_posix()): project / path
+            for path in module_closure(project, module)
+        }
+        return Step(
+            name=name,
+            image=self.train_image,
+            arguments=(_PYTHON, "-B", "-m", module, *arguments, "--out", "/out"),
+            inputs={**sources, **(inputs or {})},
+            outputs=tuple(PurePosixPath(output) for output in outputs),
+            timeout_seconds=timeout_seconds,
+        )
+
+    def _from_tflite(self, verb: str, module: str, model: Model, outputs: tuple[str, ...]) -> Step:
+        path = PurePosixPath(f"{model.name}.tflite")
+        return self._python_step(
+            f"{verb} {model.name}",
+            module,
+            ("--tflite", str(path), "--name", model.name),
+            outputs,
+            inputs={path: OutputOf(f"convert {model.family}", path)},
+        )
+
+    def _under(self, folder: str, suffixes: Iterable[str]) -> list[str]:
+        project = self.layout.project
+        return [
+            path.relative_to(project).as_posix()
+            for path in sorted((project / folder).rglob("*"))
+            if path.suffix in suffixes and path.is_file()
+        ]
+
+    def _files(self, *names: Iterable[str]) -> dict[PurePosixPath, Path]:
+        return {
+            PurePosixPath(name): self.layout.project / name for group in names for name in group
+        }
