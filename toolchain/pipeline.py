@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from toolchain.actions import OutputOf, Step
 from toolchain.boards import Board
 from toolchain.errors import UsageError
-from toolchain.firmware.generated import generated_files, target_architecture
+from toolchain.firmware.generated import generated_files, target_arch
 from toolchain.firmware.size import LIBRARY
 from toolchain.imports import module_closure
 from toolchain.layout import Layout
@@ -152,7 +152,7 @@ class Pipeline:
 
     def library(self, board: Board, build_type: BuildType) -> Step:
         """Compile the runtime and its kernels; shared by all boards of a core."""
-        architecture = target_architecture(board)
+        architecture = target_arch(board)
         return Step(
             name=f"library {architecture} {build_type}",
             image=self.cross_image,
@@ -178,17 +178,14 @@ class Pipeline:
             self._under("boards/common", _SOURCE_SUFFIXES),
             self._under(f"boards/{board.name}", _SOURCE_SUFFIXES),
         )
-        generated = {
-            PurePosixPath("boards", board.name, "generated", name): text.encode()
-            for name, text in generated_files(board).items()
-        }
+        generated = generated_files(board)
         embedded = {
             PurePosixPath("model", model.name, name): OutputOf(
                 f"embed {model.name}", PurePosixPath(name)
             )
             for name in MODEL_SOURCES
         }
-        architecture = target_architecture(board)
+        architecture = target_arch(board)
         library = {
             PurePosixPath("lib", f"{architecture}_{build_type}", LIBRARY): OutputOf(
                 f"library {architecture} {build_type}", PurePosixPath("lib") / LIBRARY

@@ -46,10 +46,12 @@ class Piece:
     """An input section as the linker placed it.
 
     Attributes:
+        output: name of the section of the ELF file that it went into.
         section: name of the input section.
         origin: object file, or ``archive(member)``.
     """
 
+    output: str
     section: str
     address: int
     size: int
@@ -95,7 +97,11 @@ def parse_link_map(text: str) -> tuple[Piece, ...]:
     _, _, placed = text.partition(_MAP_START)
     pieces = []
     waiting = ""
+    output = ""
     for line in placed.splitlines():
+        if line and not line[0].isspace():
+            output = line.split()[0]
+            continue
         if alone := _NAME_ALONE.match(line):
             waiting = alone["name"]
             continue
@@ -106,7 +112,9 @@ def parse_link_map(text: str) -> tuple[Piece, ...]:
             continue
         size = int(match["size"], 16)
         if size and not name.startswith("*"):
-            pieces.append(Piece(name, int(match["address"], 16), size, match["origin"].strip()))
+            pieces.append(
+                Piece(output, name, int(match["address"], 16), size, match["origin"].strip())
+            )
     return tuple(pieces)
 
 
@@ -131,6 +139,9 @@ def layer_of(origin: str, library_sources: Mapping[str, str]) -> Layer:
 
 
 def _overlap(piece: Piece, section: Section) -> int:
+    # Debug sections lie at address 0 and above, where a part may have its flash.
+    if piece.output != section.name:
+        return 0
     start = max(piece.address, section.address)
     end = min(piece.address + piece.size, section.address + section.size)
     return max(0, end - start)

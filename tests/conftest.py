@@ -1,0 +1,261 @@
+"""Fixtures that are the real thing: an engine, the images, a trained model, built firmwares.
+
+They are made once for a test session and share the user's cache, so that what ``./invoke build`` made
+is not made again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from toolchain.actions import Runner, Step, StepResult
+from toolchain.actions.docker_executor import DockerExecutor
+from toolchain.boards import Board, find_board
+from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
+from toolchain.console import PlainReporter
+from toolchain.engine import Engine, open_engine
+from toolchain.errors import EngineUnavailableError
+from toolchain.images import ensure_image, image_name
+from toolchain.layout import Layout, project_layout
+from toolchain.pins import Pins, read_pins
+from toolchain.pipeline import MODELS, Model, Pipeline
+
+NO_ENGINE = "not run: there is no Docker Engine (./invoke test says what to do)"
+
+
+@dataclass(frozen=True)
+class FirmwareFiles:
+    """A flashable file and the ELF that it was made from."""
+
+    bin: Path
+    elf: Path
+    map: Path
+    hex: Path
+
+
+@dataclass(frozen=True)
+class BuiltFirmware:
+    hello_world: FirmwareFiles
+    hello_world_test: FirmwareFiles
+
+
+@pytest.fixture(scope="session")
+def layout() -> Layout:
+    return project_layout()
+
+
+@pytest.fixture(scope="session")
+def pins(layout: Layout) -> Pins:
+    return read_pins(layout.project / "pins.toml")
+
+
+@pytest.fixture(scope="session")
+def board(layout: Layout) -> Board:
+    return find_board(layout.boards, "sparkfun_edge")
+
+
+@pytest.fixture(scope="session")
+def reporter() -> PlainReporter:
+    return PlainReporter()
+
+
+@pytest.fixture(scope="session")
+def engine(layout: Layout, reporter: PlainReporter) -> Iterator[Engine]:
+    try:
+        with open_engine(layout, reporter) as engine:
+            yield engine
+    except EngineUnavailableError:
+        if os.environ.get(REQUIRE_DOCKER_VARIABLE) == "1":
+            raise
+        pytest.skip(NO_ENGINE)
+
+
+@pytest.fixture(scope="session")
+def make_image(
+    engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter
+) -> Callable[[str], str]:
+    def make(kind: str) -> str:
+        name = image_name(kind, pins, layout)
+        ensure_image(engine, name, pins, layout, reporter)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def base_image(make_image: Callable[[str], str]) -> str:
+    return make_image("base")
+
+
+@pytest.fixture(scope="session")
+def train_image(make_image: Callable[[str], str]) -> str:
+    return make_image("train")
+
+
+@pytest.fixture(scope="session")
+def cross_image(make_image: Callable[[str], str]) -> str:
+    return make_image("cross")
+
+
+RunSteps = Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]]
+
+
+@pytest.fixture(scope="session")
+def run_steps(engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter) -> RunSteps:
+    def run(steps: Sequence[Step]) -> tuple[Runner, Mapping[str, StepResult]]:
+        runner = Runner(
+            layout,
+            lambda: DockerExecutor(
+                engine.client,
+                layout,
+                runner.store,
+                rootless=engine.rootless,
+                ensure_image=lambda name: ensure_image(engine, name, pins, layout, reporter),
+                cpus=None,
+                reporter=reporter,
+            ),
+            reporter,
+        )
+        return runner, runner.run(steps)
+
+    return run
+
+
+RunInImage = Callable[..., dict[str, bytes]]
+
+
+@pytest.fixture
+def run_in_image(
+    engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter, tmp_path: Path
+) -> RunInImage:
+    """Run one command in a sandbox with a store of its own, so that nothing is known before."""
+    scratch = Layout(project=layout.project, cache=tmp_path / "cache")
+
+    def run(
+        image: str,
+        arguments: Sequence[str],
+        inputs: Mapping[str, Path | bytes],
+        outputs: Sequence[str],
+    ) -> dict[str, bytes]:
+        step = Step(
+            name=f"test {len(list(tmp_path.iterdir()))}",
+            image=image,
+            arguments=tuple(arguments),
+            inputs={PurePosixPath(path): source for path, source in inputs.items()},
+            outputs=tuple(PurePosixPath(path) for path in outputs),
+        )
+        for folder in (scratch.actions,):
+            if folder.exists():
+                for entry in sorted(folder.rglob("*"), reverse=True):
+                    entry.unlink() if entry.is_file() else entry.rmdir()
+        runner = Runner(
+            scratch,
+            lambda: DockerExecutor(
+                engine.client,
+                scratch,
+                runner.store,
+                rootless=engine.rootless,
+                ensure_image=lambda name: ensure_image(engine, name, pins, layout, reporter),
+                cpus=None,
+                reporter=reporter,
+            ),
+            reporter,
+        )
+        result = runner.run([step])[step.name]
+        return {str(path): runner.store.get(digest) for path, digest in result.outputs.items()}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pipeline(pins: Pins, layout: Layout) -> Pipeline:
+    return Pipeline(layout, image_name("train", pins, layout), image_name("cross", pins, layout))
+
+
+def _files(runner: Runner, result: StepResult, application: str, folder: Path) -> FirmwareFiles:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for path, digest in result.outputs.items():
+        kind = path.suffix.removeprefix(".") or "elf"
+        paths[kind] = folder / f"{application}.{kind}"
+        paths[kind].write_bytes(runner.store.get(digest))
+    return FirmwareFiles(paths["bin"], paths["elf"], paths["map"], paths["hex"])
+
+
+@pytest.fixture(scope="session")
+def build_firmware(
+    board: Board,
+    pipeline: Pipeline,
+    run_steps: RunSteps,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Model], BuiltFirmware]:
+    """Build both applications with a model, from the cache where they are known."""
+
+    def build(model: Model) -> BuiltFirmware:
+        applications = ("hello_world", "hello_world_test")
+        steps = pipeline.firmware_steps([board], [model], "release", applications)
+        runner, results = run_steps(steps)
+        folder = tmp_path_factory.mktemp(model.name)
+        return BuiltFirmware(
+            *(
+                _files(
+                    runner,
+                    results[f"firmware {name} {board.name} {model.name} release"],
+                    name,
+                    folder,
+                )
+                for name in applications
+            )
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def built_firmware(build_firmware: Callable[[Model], BuiltFirmware]) -> BuiltFirmware:
+    return build_firmware(MODELS["sine_int8"])
+
+
+BuildVariant = Callable[[Mapping[str, tuple[str, str]]], FirmwareFiles]
+
+
+@pytest.fixture(scope="session")
+def build_variant(
+    board: Board,
+    pipeline: Pipeline,
+    run_steps: RunSteps,
+    layout: Layout,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> BuildVariant:
+    """Build hello_world after replacing text in files of the workspace."""
+
+    def build(patches: Mapping[str, tuple[str, str]]) -> FirmwareFiles:
+        model = MODELS["sine_int8"]
+        steps = pipeline.firmware_steps([board], [model], "release", ["hello_world"])
+        firmware = steps[-1]
+        inputs = dict(firmware.inputs)
+        for name, (old, new) in patches.items():
+            source = inputs[PurePosixPath(name)]
+            assert not hasattr(source, "step"), f"{name} is made by a step"
+            text = source.read_text() if isinstance(source, Path) else source.decode()  # type: ignore[union-attr]
+            assert old in text, f"{name} does not hold {old!r}"
+            inputs[PurePosixPath(name)] = text.replace(old, new, 1).encode()
+        variant = Step(
+            name=firmware.name,
+            image=firmware.image,
+            arguments=firmware.arguments,
+            inputs=inputs,
+            outputs=firmware.outputs,
+            working_directory=firmware.working_directory,
+        )
+        runner, results = run_steps([*steps[:-1], variant])
+        return _files(
+            runner, results[variant.name], "hello_world", tmp_path_factory.mktemp("variant")
+        )
+
+    return build

@@ -1,0 +1,157 @@
+"""Renders what make needs to know of a board: the linker script and a fragment of variables.
+
+Both are functions of ``board.toml`` alone, so that a memory map is written down once.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from string import Template
+
+from toolchain.boards import Board
+
+_LINKER_SCRIPT = Template("""\
+/* Made from boards/$name/board.toml. */
+
+ENTRY(Reset_Handler)
+
+MEMORY
+{
+  flash (rx)  : ORIGIN = $flash_origin, LENGTH = $flash_length
+  ram   (rwx) : ORIGIN = $ram_origin, LENGTH = $ram_length
+}
+
+__initial_stack_pointer = $stack_pointer;
+__stack_limit = $stack_limit;
+
+SECTIONS
+{
+  .vectors :
+  {
+    __image_start = .;
+    KEEP(*(.vectors))
+    . = ALIGN($vector_alignment);
+    __vectors_end = .;
+  } > flash
+
+  .text :
+  {
+    *(.text.Reset_Handler)
+    *(.text .text.*)
+    . = ALIGN(4);
+  } > flash
+
+  .rodata :
+  {
+    *(SORT_BY_ALIGNMENT(.rodata) SORT_BY_ALIGNMENT(.rodata.*))
+    . = ALIGN(4);
+  } > flash
+
+  .init_array :
+  {
+    __init_array_start = .;
+    KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*)))
+    KEEP(*(.init_array))
+    __init_array_end = .;
+  } > flash
+
+  .data : ALIGN(8)
+  {
+    __data_start = .;
+    *(.data .data.*)
+    . = ALIGN(8);
+    __data_end = .;
+  } > ram AT > flash
+  __data_load = LOADADDR(.data);
+  __image_end = LOADADDR(.data) + SIZEOF(.data);
+
+  .bss (NOLOAD) : ALIGN(8)
+  {
+    __bss_start = .;
+    *(SORT_BY_ALIGNMENT(.bss) SORT_BY_ALIGNMENT(.bss.*) COMMON)
+    . = ALIGN(8);
+    __bss_end = .;
+  } > ram
+
+  /* Nothing unwinds the stack and nothing runs after main. */
+  /DISCARD/ :
+  {
+    *(.ARM.exidx* .ARM.extab*)
+    *(.fini_array* .dtors*)
+  }
+}
+
+ASSERT(__image_start == ORIGIN(flash), "the vector table is not at the load address")
+ASSERT(__vectors_end - __image_start >= $vector_bytes, "the vector table is too short")
+ASSERT(__image_end <= ORIGIN(flash) + LENGTH(flash), "the image does not fit the flash")
+ASSERT(__bss_end <= __stack_limit, "data and bss reach into the stack")
+""")
+
+_MAKE_FRAGMENT = Template("""\
+# Made from boards/$name/board.toml.
+TARGET_ARCH := $arch
+BOARD_CHIP := $chip
+BOARD_CPU := $cpu
+BOARD_FPU := $fpu
+BOARD_FLOAT_ABI := $float_abi
+BOARD_CLOCK_HZ := $clock_hz
+BOARD_BAUD := $baud
+BOARD_VECTOR_WORDS := $vector_words
+""")
+
+
+def target_arch(board: Board) -> str:
+    """Return the core in the Makefile's words: ``cortex-m4+fp``, or ``cortex-m4`` without FPU use.
+
+    A library of TensorFlow Lite Micro depends on this word and not on the board.
+    """
+    return board.core.cpu if board.core.float_abi == "soft" else f"{board.core.cpu}+fp"
+
+
+def render_linker_script(board: Board) -> str:
+    """Return ``memory.ld``: GNU ld script for the image of ``board``.
+
+    The image begins with the vector table, padded to its alignment. Data and bss grow up from the
+    start of the RAM, the stack grows down from ``__initial_stack_pointer``; that they do not meet is
+    asserted with the board's ``stack_size``.
+    """
+    application = board.application
+    return _LINKER_SCRIPT.substitute(
+        name=board.name,
+        flash_origin=_hex(application.load_address),
+        flash_length=_hex(application.max_length),
+        ram_origin=_hex(board.ram.origin),
+        ram_length=_hex(board.ram.length),
+        stack_pointer=_hex(application.initial_stack_pointer),
+        stack_limit=_hex(application.initial_stack_pointer - application.stack_size),
+        vector_alignment=board.core.vector_table_alignment,
+        vector_bytes=4 * board.core.vector_words,
+    )
+
+
+def render_make_fragment(board: Board) -> str:
+    """Return ``target.mk``: the board's facts as make variables, frequencies in Hz, baud in bit/s."""
+    return _MAKE_FRAGMENT.substitute(
+        name=board.name,
+        arch=target_arch(board),
+        chip=board.chip,
+        cpu=board.core.cpu,
+        fpu=board.core.fpu,
+        float_abi=board.core.float_abi,
+        clock_hz=board.core.clock_hz,
+        baud=board.console.baud,
+        vector_words=board.core.vector_words,
+    )
+
+
+def generated_files(board: Board) -> dict[PurePosixPath, bytes]:
+    """Return what belongs in ``boards/<name>/generated`` of a make workspace, by workspace path."""
+    folder = PurePosixPath("boards") / board.name / "generated"
+    return {
+        folder / "memory.ld": render_linker_script(board).encode("ascii"),
+        folder / "target.mk": render_make_fragment(board).encode("ascii"),
+    }
+
+
+def _hex(value: int) -> str:
+    return f"0x{value:08X}"
