@@ -1,7 +1,7 @@
 """Fixtures that are the real thing: an engine, the images, a trained model, built firmwares.
 
-They are made once for a test session and share the user's cache, so that what ``./invoke build`` made
-is not made again.
+They are made once for a test session and share the user's cache, so that what ``./invoke build``
+made is not made again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
-from toolchain.images import ensure_image, image_name
+from toolchain.images import image_name, project_pins
+from toolchain.images.build import ensure_image
 from toolchain.layout import Layout, project_layout
-from toolchain.pins import Pins, read_pins
+from toolchain.pins import Pins
 from toolchain.pipeline import MODELS, Model, Pipeline
 
 NO_ENGINE = "not run: there is no Docker Engine (./invoke test says what to do)"
@@ -51,7 +52,7 @@ def layout() -> Layout:
 
 @pytest.fixture(scope="session")
 def pins(layout: Layout) -> Pins:
-    return read_pins(layout.project / "pins.toml")
+    return project_pins(layout)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def make_image(
 ) -> Callable[[str], str]:
     def make(kind: str) -> str:
         name = image_name(kind, pins, layout)
-        ensure_image(engine, name, pins, layout, reporter)
+        ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
         return name
 
     return make
@@ -115,7 +116,9 @@ def run_steps(engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporte
                 layout,
                 runner.store,
                 rootless=engine.rootless,
-                ensure_image=lambda name: ensure_image(engine, name, pins, layout, reporter),
+                ensure_image=lambda name: ensure_image(
+                    engine, name, layout=layout, pins=pins, reporter=reporter
+                ),
                 cpus=None,
                 reporter=reporter,
             ),
@@ -160,7 +163,9 @@ def run_in_image(
                 scratch,
                 runner.store,
                 rootless=engine.rootless,
-                ensure_image=lambda name: ensure_image(engine, name, pins, layout, reporter),
+                ensure_image=lambda name: ensure_image(
+                    engine, name, layout=layout, pins=pins, reporter=reporter
+                ),
                 cpus=None,
                 reporter=reporter,
             ),
@@ -229,7 +234,6 @@ def build_variant(
     board: Board,
     pipeline: Pipeline,
     run_steps: RunSteps,
-    layout: Layout,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> BuildVariant:
     """Build hello_world after replacing text in files of the workspace."""

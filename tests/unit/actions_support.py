@@ -1,4 +1,4 @@
-"""What the tests of ``toolchain.actions`` share: a recording reporter and an executor on the host."""
+"""What the tests of ``toolchain.actions`` share: a reporter, and an executor on the host."""
 
 from __future__ import annotations
 

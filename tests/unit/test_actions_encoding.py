@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (  # type: ignore[import-untyped]
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,8 +117,8 @@ def _wire(message: Any) -> bytes:
     return encoded
 
 
-_text = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
-_name = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=12)
+_text = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+_name = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 _pair_maps = st.dictionaries(_text, _text, max_size=5)
 _digests = st.builds(
     Digest,

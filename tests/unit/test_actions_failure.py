@@ -28,6 +28,14 @@ def test_the_end_of_the_output_and_the_log_are_named() -> None:
     assert str(_LOG) in error.next_step
 
 
+def test_errors_are_shown_though_much_else_follows_them() -> None:
+    output = b"".join(b"line %d\n" % number for number in range(100))
+    error = step_failure("s", 1, output=b"reason\n" + output, error_output=b"reason\n", log=_LOG)
+    lines = error.what.splitlines()[1:]
+    assert len(lines) == LINES_SHOWN
+    assert lines[-2:] == ["    line 99", "    reason"]
+
+
 def test_an_unsupported_model_is_told_in_the_commands_words() -> None:
     error = _failure(27, b"a warning\n" + json.dumps(_TEXTS).encode() + b"\n")
     assert isinstance(error, UnsupportedModelError)

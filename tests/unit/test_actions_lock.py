@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from actions_support import RecordingReporter, make_layout
 
+from tests.unit.actions_support import RecordingReporter, make_layout
 from toolchain.actions.lock import lock_path, project_lock
 from toolchain.errors import CancelledError
 
@@ -33,7 +33,14 @@ class _Holder:
     def __init__(self, folder: Path) -> None:
         self.layout = make_layout(folder)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _HOLDER, str(self.layout.project), str(self.layout.cache), "x y"],
+            [
+                sys.executable,
+                "-c",
+                _HOLDER,
+                str(self.layout.project),
+                str(self.layout.cache),
+                "x y",
+            ],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

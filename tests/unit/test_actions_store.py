@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from actions_support import files_under
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.actions_support import files_under
 from toolchain.actions.disk import free_bytes, require_space, space_checked
 from toolchain.actions.model import SOURCE_DATE_EPOCH
 from toolchain.actions.store import Store
@@ -88,13 +89,12 @@ def test_a_poisoned_blob_is_removed_reported_and_can_be_put_again(
 
 
 def test_a_poisoned_blob_is_never_handed_out(store: Store, tmp_path: Path) -> None:
-    for number, take_out in enumerate(
-        (
-            store.get,
-            lambda digest: store.copy_to(digest, tmp_path / "copy"),
-            lambda digest: store.lay_out(digest, tmp_path / "link"),
-        )
-    ):
+    ways: tuple[Callable[[Digest], object], ...] = (
+        store.get,
+        lambda digest: store.copy_to(digest, tmp_path / "copy"),
+        lambda digest: store.lay_out(digest, tmp_path / "link"),
+    )
+    for number, take_out in enumerate(ways):
         digest = store.put_bytes(b"content %d" % number)
         _poison(store.path(digest), b"CONTENT %d" % number)
         with pytest.raises(CacheCorruptError):

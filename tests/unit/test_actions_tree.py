@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path, PurePosixPath
 
 import pytest
-from actions_support import P, shell
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.unit.actions_support import P, shell
 from toolchain.actions.action import prepare_action
 from toolchain.actions.model import OutputOf, Step, StepGraphError
 from toolchain.actions.tree import build_tree

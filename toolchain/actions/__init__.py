@@ -15,7 +15,7 @@ from toolchain.actions.model import (
     StepGraphError,
     StepResult,
 )
-from toolchain.actions.publish import publish
+from toolchain.actions.publication import publish
 from toolchain.actions.runner import Runner
 from toolchain.actions.store import Store
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,8 +22,14 @@ class Executor(Protocol):
             ToolchainError: it is not there and cannot be had.
         """
 
-    def run(self, action: PreparedAction) -> Mapping[PurePosixPath, Digest]:
+    def run(
+        self, action: PreparedAction, progress: Callable[[str], None]
+    ) -> Mapping[PurePosixPath, Digest]:
         """Run ``action`` and put its outputs into the store.
+
+        Args:
+            action: the step and its input tree.
+            progress: called now and then with the last line that the command wrote.
 
         Returns:
             The digest of each of the step's outputs, by path relative to ``/out``.

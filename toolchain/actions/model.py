@@ -82,9 +82,10 @@ class Step:
             raise StepGraphError(f"step '{self.name}' lacks a name, a command or outputs")
         if min(self.timeout_seconds, self.memory_bytes, self.pids) < 1:
             raise StepGraphError(f"step '{self.name}' has a limit below 1")
-        if not PurePosixPath(self.working_directory).is_absolute():
+        folder = PurePosixPath(self.working_directory)
+        if not folder.is_absolute() or ".." in folder.parts:
             raise StepGraphError(
-                f"step '{self.name}': working directory '{self.working_directory}' is not absolute"
+                f"step '{self.name}': working directory '{folder}' is not absolute or has '..'"
             )
 
     @property

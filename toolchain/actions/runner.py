@@ -2,19 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+from types import FrameType
 from typing import TYPE_CHECKING
 
+from toolchain.actions.action import PreparedAction, prepare_action
+from toolchain.actions.action_cache import ActionCache, ActionResult
 from toolchain.actions.executor import Executor
-from toolchain.actions.model import PlannedStep, RunRecord, Step, StepResult
+from toolchain.actions.history import History, changes
+from toolchain.actions.model import (
+    OutputOf,
+    PlannedStep,
+    RunRecord,
+    Step,
+    StepGraphError,
+    StepResult,
+)
+from toolchain.actions.store import Store
+from toolchain.digest import Digest
+from toolchain.errors import CancelledError
 from toolchain.layout import Layout
 
 if TYPE_CHECKING:
     from toolchain.console import Reporter
 
+_CLEANUP_SECONDS = 60.0
+
+
+def order(steps: Sequence[Step]) -> TopologicalSorter[str]:
+    """Return a sorter over the names of ``steps``, not yet prepared.
+
+    Raises:
+        StepGraphError: a name stands twice, an input names a step or an output that is not there,
+            or steps wait for each other.
+    """
+    by_name = {step.name: step for step in steps}
+    if len(by_name) != len(steps):
+        names = [step.name for step in steps]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise StepGraphError(f"two steps have the same name: {', '.join(twice)}")
+    graph: dict[str, list[str]] = {}
+    for step in steps:
+        graph[step.name] = sorted({source.step for source in _references(step)})
+        for source in _references(step):
+            if source.step not in by_name:
+                raise StepGraphError(f"step '{step.name}' needs '{source.step}', which is no step")
+            if source.path not in by_name[source.step].outputs:
+                raise StepGraphError(
+                    f"step '{step.name}' needs {source.path} of '{source.step}', which has no such "
+                    "output"
+                )
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise StepGraphError(f"steps wait for each other: {' <- '.join(error.args[1])}") from error
+    return TopologicalSorter(graph)
+
+
+def _references(step: Step) -> list[OutputOf]:
+    return [source for source in step.inputs.values() if isinstance(source, OutputOf)]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A worker's message: its step ended with a result or an error."""
+
+    action: PreparedAction
+    result: ActionResult | None
+    error: BaseException | None
+
+
+@dataclass
+class _Run:
+    """The state of one ``Runner.run``; touched by the main thread only, beside the queue."""
+
+    steps: Mapping[str, Step]
+    sorter: TopologicalSorter[str]
+    events: queue.SimpleQueue[_Ended | None] = field(default_factory=queue.SimpleQueue)
+    known: dict[OutputOf, Digest] = field(default_factory=dict)
+    results: dict[str, StepResult] = field(default_factory=dict)
+    pending: deque[PreparedAction] = field(default_factory=deque)
+    workers: dict[str, threading.Thread] = field(default_factory=dict)
+    in_flight: set[Digest] = field(default_factory=set)
+    finished: dict[Digest, ActionResult] = field(default_factory=dict)
+
+
+class _Signals:
+    """Interrupts and termination, as events of a run, or as an exception where that is wanted.
+
+    An exception at any place of the main thread could leave things half done; an event cannot.
+    """
+
+    def __init__(self, events: queue.SimpleQueue[_Ended | None]) -> None:
+        self._events = events
+        self._raising = False
+        self.stopped = False
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle signals inside the block; outside the main thread there is nothing to handle."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {
+            number: signal.getsignal(number)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        # Whoever started us with a signal ignored (nohup does) wants it so.
+        taken = [number for number, was in previous.items() if was is not signal.SIG_IGN]
+        try:
+            for number in taken:
+                signal.signal(number, self._handle)
+            yield
+        finally:
+            for number in taken:
+                signal.signal(number, previous[number] or signal.SIG_DFL)
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raise ``KeyboardInterrupt`` inside the block."""
+        self._raising = True
+        try:
+            if self.stopped:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raising = False
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopped = True
+        if self._raising:
+            raise KeyboardInterrupt
+        self._events.put(None)
+
 
 class Runner:
-    """Runs steps in the order of their dependencies."""
+    """Runs steps in the order of their dependencies.
+
+    Use it as a context manager, or call ``close``.
+
+    Args:
+        layout: where store, action cache and sandboxes are.
+        make_executor: called at the first step that has to run, in the calling thread, where Ctrl-C
+            interrupts it.
+        reporter: gets one line for each step.
+        jobs: how many steps may run at once, at least 1.
+    """
 
     def __init__(
         self,
@@ -23,17 +165,216 @@ class Runner:
         reporter: Reporter,
         jobs: int = 2,
     ) -> None:
-        raise NotImplementedError
+        if jobs < 1:
+            raise ValueError("jobs must be at least 1")
+        self.store = Store(layout.store, reporter.warning)
+        self._cache = ActionCache(layout.actions, self.store, reporter.warning)
+        self._history = History(layout.actions / "last", layout.project)
+        self._make_executor = make_executor
+        self._reporter = reporter
+        self._jobs = jobs
+        self._executor: Executor | None = None
+        self._prepared_images: set[str] = set()
+        self._records: list[RunRecord] = []
+
+    def __enter__(self) -> Runner:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the executor if there is one; a later ``run`` makes a new one."""
+        executor, self._executor = self._executor, None
+        self._prepared_images.clear()
+        if executor is not None:
+            executor.close()
 
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """How the steps of the last ``run`` went, in the order in which they ended."""
-        raise NotImplementedError
+        return tuple(self._records)
 
     def run(self, steps: Sequence[Step]) -> Mapping[str, StepResult]:
-        """Bring every step's outputs into the store."""
-        raise NotImplementedError
+        """Bring every step's outputs into the store.
+
+        After the first failure the other running steps are ended, and that failure is raised.
+
+        Returns:
+            The results by the steps' names.
+
+        Raises:
+            StepGraphError: the steps do not form a graph.
+            StepFailedError: an input cannot be read, or whatever else ``Executor.run`` raises.
+            CancelledError: interrupted or terminated; containers and scratch are gone.
+        """
+        run = _Run({step.name: step for step in steps}, order(steps))
+        self._records = []
+        run.sorter.prepare()
+        signals = _Signals(run.events)
+        with signals.installed():
+            try:
+                self._loop(run, signals)
+            except KeyboardInterrupt:
+                self._stop(run)
+                raise _stopped() from None
+            except BaseException:
+                self._stop(run)
+                raise
+        return run.results
 
     def plan(self, steps: Sequence[Step]) -> tuple[PlannedStep, ...]:
-        """Return what ``run`` would do, without running anything."""
-        raise NotImplementedError
+        """Return what ``run`` would do with each step, in order, without running anything.
+
+        Raises:
+            StepGraphError: the steps do not form a graph.
+            StepFailedError: an input cannot be read.
+        """
+        by_name = {step.name: step for step in steps}
+        known: dict[OutputOf, Digest] = {}
+        planned: dict[str, PlannedStep] = {}
+        for name in order(steps).static_order():
+            step = by_name[name]
+            last = self._history.last(name)
+            seconds = last.seconds if last else None
+            waits_for = sorted(
+                {
+                    source.step
+                    for source in _references(step)
+                    if planned[source.step].will_run is not False
+                }
+            )
+            if waits_for:
+                reason = f"unknown until {', '.join(waits_for)} has run"
+                planned[name] = PlannedStep(name, step.image, None, None, (reason,), seconds)
+                continue
+            action = prepare_action(step, known)
+            result = self._cache.get(action.digest, step.outputs)
+            reasons = () if result else changes(last, action)
+            planned[name] = PlannedStep(
+                name, step.image, result is None, action.digest, reasons, seconds
+            )
+            if result is not None:
+                known |= _by_reference(name, result.outputs)
+        return tuple(planned.values())
+
+    def _loop(self, run: _Run, signals: _Signals) -> None:
+        while run.sorter.is_active():
+            for name in run.sorter.get_ready():
+                self._look_up(run, name)
+            self._start_workers(run, signals)
+            if signals.stopped:
+                raise _stopped()
+            # Without a worker everything so far was known, so that more may be ready now.
+            if run.workers:
+                ended = run.events.get()
+                if ended is None:
+                    raise _stopped()
+                self._take(run, ended)
+
+    def _look_up(self, run: _Run, name: str) -> None:
+        action = prepare_action(run.steps[name], run.known)
+        result = self._cache.get(action.digest, action.step.outputs)
+        if result is None:
+            run.pending.append(action)
+        else:
+            self._finish(run, action, result, cached=True)
+
+    def _start_workers(self, run: _Run, signals: _Signals) -> None:
+        twins: list[PreparedAction] = []
+        while run.pending and len(run.workers) < self._jobs:
+            action = run.pending.popleft()
+            if action.digest in run.in_flight:
+                twins.append(action)
+            elif action.digest in run.finished:
+                self._finish(run, action, run.finished[action.digest], cached=True)
+            else:
+                with signals.raising():
+                    executor = self._executor_for(action.step.image)
+                worker = threading.Thread(
+                    target=self._work, args=(executor, action, run.events), daemon=True
+                )
+                run.workers[action.step.name] = worker
+                run.in_flight.add(action.digest)
+                worker.start()
+        run.pending.extendleft(reversed(twins))
+
+    def _executor_for(self, image: str) -> Executor:
+        if self._executor is None:
+            self._executor = self._make_executor()
+        if image not in self._prepared_images:
+            self._executor.prepare(image)
+            self._prepared_images.add(image)
+        return self._executor
+
+    def _work(
+        self,
+        executor: Executor,
+        action: PreparedAction,
+        events: queue.SimpleQueue[_Ended | None],
+    ) -> None:
+        try:
+            # A remote executor would want these, and a person who asks what a key was made of.
+            for message in (
+                action.encoded_action,
+                action.encoded_command,
+                *action.tree.directories.values(),
+            ):
+                self.store.put_bytes(message)
+            started = time.monotonic()
+            with self._reporter.activity(action.step.name) as activity:
+                outputs = executor.run(action, activity.update)
+            result = ActionResult(outputs, time.monotonic() - started)
+            self._cache.put(action.digest, result)
+        except BaseException as error:
+            events.put(_Ended(action, None, error))
+        else:
+            events.put(_Ended(action, result, None))
+
+    def _take(self, run: _Run, ended: _Ended) -> None:
+        run.workers.pop(ended.action.step.name).join()
+        run.in_flight.discard(ended.action.digest)
+        if ended.error is not None:
+            raise ended.error
+        if ended.result is not None:
+            run.finished[ended.action.digest] = ended.result
+            self._finish(run, ended.action, ended.result, cached=False)
+
+    def _finish(
+        self, run: _Run, action: PreparedAction, result: ActionResult, *, cached: bool
+    ) -> None:
+        name = action.step.name
+        last = self._history.last(name)
+        same = last is not None and last.action == action.digest.sha256
+        reasons = () if cached and same else changes(last, action)
+        self._records.append(
+            RunRecord(name, action.digest, action.step.image, cached, result.seconds, reasons)
+        )
+        self._history.remember(action, result.seconds)
+        run.results[name] = StepResult(name, action.digest, result.outputs, cached)
+        run.known |= _by_reference(name, result.outputs)
+        run.sorter.done(name)
+        self._reporter.step(f"{name}: {'cached' if cached else f'{result.seconds:.1f} s'}")
+
+    def _stop(self, run: _Run) -> None:
+        """End every worker; leaves nothing running unless the engine does not answer."""
+        if self._executor is not None:
+            self._executor.cancel()
+        deadline = time.monotonic() + _CLEANUP_SECONDS
+        for worker in run.workers.values():
+            worker.join(max(deadline - time.monotonic(), 0))
+        if any(worker.is_alive() for worker in run.workers.values()):
+            self._reporter.warning("a step could not be ended; the next build removes what it left")
+        self.close()
+
+
+def _by_reference(step: str, outputs: Mapping[PurePosixPath, Digest]) -> dict[OutputOf, Digest]:
+    return {OutputOf(step, path): digest for path, digest in outputs.items()}
+
+
+def _stopped() -> CancelledError:
+    return CancelledError(
+        "stopped", next_step="run the same command again: what was finished is kept"
+    )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from toolchain.actions import Executor, Runner, project_lock
 from toolchain.console import Reporter
-from toolchain.images import image_name
+from toolchain.images import image_name, project_pins
 from toolchain.layout import Layout, project_layout
-from toolchain.pins import Pins, read_pins
+from toolchain.pins import Pins
 from toolchain.pipeline import Pipeline, TrainingOptions
 
 
@@ -50,7 +50,7 @@ def open_session(
         PinsError: ``pins.toml`` cannot be used.
     """
     layout = layout or project_layout()
-    pins = read_pins(layout.project / "pins.toml")
+    pins = project_pins(layout)
     pipeline = Pipeline(
         layout=layout,
         train_image=image_name("train", pins, layout),
@@ -63,7 +63,7 @@ def open_session(
         def make_executor() -> Executor:
             from toolchain.actions.docker_executor import DockerExecutor
             from toolchain.engine import open_engine
-            from toolchain.images import ensure_image
+            from toolchain.images.build import ensure_image
 
             engine = stack.enter_context(open_engine(layout, reporter))
             return DockerExecutor(
@@ -71,7 +71,9 @@ def open_session(
                 layout,
                 runner.store,
                 rootless=engine.rootless,
-                ensure_image=lambda name: ensure_image(engine, name, pins, layout, reporter),
+                ensure_image=lambda name: ensure_image(
+                    engine, name, layout=layout, pins=pins, reporter=reporter
+                ),
                 cpus=None,
                 reporter=reporter,
             )

@@ -24,7 +24,7 @@ def open_shell(reporter: Reporter, board: Board, model: Model, command: str) -> 
         ToolchainError: the workspace could not be built.
     """
     from toolchain.engine import open_engine
-    from toolchain.images import ensure_image
+    from toolchain.images.build import ensure_image
 
     client = shutil.which("docker")
     if client is None:
@@ -35,9 +35,9 @@ def open_shell(reporter: Reporter, board: Board, model: Model, command: str) -> 
         (firmware,) = build(session, [board], model, "release")
         image = session.pipeline.cross_image
         with open_engine(session.layout, reporter) as engine:
-            ensure_image(engine, image, session.pins, session.layout, reporter)
+            ensure_image(engine, image, layout=session.layout, pins=session.pins, reporter=reporter)
             arguments = [
-                *(client, "--host", engine.host, "run", "--rm", "--interactive"),
+                *(client, "--host", engine.address.url, "run", "--rm", "--interactive"),
                 *(("--tty",) if _is_terminal() else ()),
                 *("--network", "none", "--cap-drop", "ALL"),
                 *("--security-opt", "no-new-privileges"),

@@ -38,7 +38,7 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
 
             engine = stack.enter_context(open_engine(project_layout(), reporter))
             # The tests and every command that they start share this engine.
-            extra["DOCKER_HOST"] = engine.host
+            extra["DOCKER_HOST"] = engine.address.url
         except EngineUnavailableError as error:
             if os.environ.get(REQUIRE_DOCKER_VARIABLE) == "1":
                 raise

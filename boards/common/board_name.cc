@@ -1,0 +1,3 @@
+#include "boards/common/board.h"
+
+const char kBoardName[] = BOARD_NAME;

@@ -1,0 +1,55 @@
+# Python with TensorFlow for training and conversion. Built without network from files that were fetched and
+# checked before; toolchain/images/build.py makes the context:
+#   system/*.deb  build/*.deb  wheels/*.whl  train.lock
+ARG BASE
+FROM ${BASE} AS work
+ARG WORK
+ARG PYTHON
+LABEL org.tinyml-toolchain.work=${WORK}
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+COPY system/ /context/system/
+COPY build/ /context/build/
+COPY wheels/ /context/wheels/
+COPY train.lock /context/
+
+RUN printf '%s\n' \
+        'path-exclude=/usr/share/man/*' \
+        'path-exclude=/usr/share/info/*' \
+        'path-exclude=/usr/share/locale/*' \
+        'path-exclude=/usr/share/lintian/*' \
+        'path-exclude=/usr/share/doc/*' \
+        'path-include=/usr/share/doc/*/copyright' \
+        > /etc/dpkg/dpkg.cfg.d/tinyml-toolchain; \
+    export DEBIAN_FRONTEND=noninteractive; \
+    dpkg --install /context/system/*.deb; \
+    dpkg --install /context/build/*.deb; \
+    "python${PYTHON}" -m venv /context/pip; \
+    "python${PYTHON}" -m venv --without-pip /opt/venv; \
+    /context/pip/bin/pip --python /opt/venv/bin/python install --quiet --no-compile --no-deps --no-index \
+        --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --find-links /context/wheels --require-hashes --requirement /context/train.lock; \
+    /context/pip/bin/pip --python /opt/venv/bin/python list --disable-pip-version-check --format freeze \
+        > /context/wheels.txt; \
+    for package in /context/build/*.deb; do dpkg-deb --field "${package}" Package; done \
+        | xargs dpkg --purge
+
+# Left out: headers and tests that nothing here runs. Byte code is made now because the root is read-only when
+# steps run; it is not checked against the sources' times, which the image's layers do not keep exactly.
+RUN cd "/opt/venv/lib/python${PYTHON}/site-packages"; \
+    rm -rf tensorflow/include clang libclang-*.dist-info; \
+    find . -type d \( -name tests -o -name test \) -path '*/tests*' -prune -exec rm -rf {} +; \
+    find . -name '*.pyi' -delete; \
+    "python${PYTHON}" -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv "/usr/lib/python${PYTHON}" \
+        || true; \
+    mkdir -p /usr/share/tinyml-toolchain; cd /usr/share/tinyml-toolchain; \
+    dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' | LC_ALL=C sort > packages.txt; \
+    LC_ALL=C sort /context/wheels.txt >> packages.txt; \
+    rm -rf /context /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* /root/.cache \
+        /etc/apt/sources.list /etc/apt/sources.list.d/*
+
+FROM scratch
+COPY --from=work / /
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+WORKDIR /project
+USER 65534:65534
+CMD ["/opt/venv/bin/python"]

@@ -1,0 +1,6 @@
+#include "tflm/hello_world/main_functions.h"
+
+int main() {
+  setup();
+  for (;;) loop();
+}

@@ -1,0 +1,155 @@
+"""Action cache: what an action came to, by the action's digest."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from toolchain.actions.disk import space_checked
+from toolchain.actions.store import Store
+from toolchain.digest import Digest
+from toolchain.errors import CacheCorruptError
+
+SCHEMA = "tinyml-toolchain/action-result/1"
+
+
+@dataclass(frozen=True)
+class ActionResult:
+    """What an action came to; only success is ever kept.
+
+    Attributes:
+        outputs: content by path relative to ``/out``.
+        seconds: wall-clock time of the run.
+    """
+
+    outputs: Mapping[PurePosixPath, Digest]
+    seconds: float
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Make ``path`` hold ``data``: a reader sees the old content or the new one.
+
+    Raises:
+        DiskFullError: there is no room.
+        OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    with space_checked(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            temporary.rename(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class ActionCache:
+    """Results by action.
+
+    Args:
+        folder: where the entries are; made when the first one is put.
+        store: has the blobs that the entries name.
+        report: called with one sentence when an entry cannot be used.
+    """
+
+    def __init__(self, folder: Path, store: Store, report: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._store = store
+        self._report = report
+
+    def path(self, action: Digest) -> Path:
+        """Return where the entry is, or would be."""
+        return self._folder / action.sha256[:2] / f"{action.sha256}.json"
+
+    def get(self, action: Digest, outputs: Iterable[PurePosixPath]) -> ActionResult | None:
+        """Return the result of ``action`` if it is known and every blob of it is sound.
+
+        Args:
+            action: the key.
+            outputs: the paths that the result must have.
+
+        Raises:
+            CacheCorruptError: a corrupt entry or blob cannot be removed.
+        """
+        path = self.path(action)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._remove(path, f"cannot be read ({os.strerror(error.errno or 0)})")
+            return None
+        try:
+            result = _decode(data, action)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self._remove(path, "cannot be understood")
+            return None
+        if set(result.outputs) != set(outputs):
+            self._remove(path, "names other outputs than its step")
+            return None
+        sound = True
+        for output, digest in result.outputs.items():
+            if not self._store.contains(digest):
+                self._report(f"the cached {output} ({digest.sha256[:12]}) has to be made again")
+                sound = False
+        return result if sound else None
+
+    def put(self, action: Digest, result: ActionResult) -> None:
+        """Keep the result of ``action``.
+
+        Raises:
+            DiskFullError: there is no room.
+            CacheCorruptError: the cache cannot be written.
+        """
+        path = self.path(action)
+        try:
+            write_atomically(path, _encode(action, result))
+        except OSError as error:
+            raise _unusable(path, error) from error
+
+    def _remove(self, path: Path, reason: str) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        self._report(f"the cache entry {path} {reason}; it was removed and will be made again")
+
+
+def _encode(action: Digest, result: ActionResult) -> bytes:
+    document = {
+        "schema": SCHEMA,
+        "action": {"sha256": action.sha256, "size_bytes": action.size_bytes},
+        "outputs": [
+            {"path": str(path), "sha256": digest.sha256, "size_bytes": digest.size_bytes}
+            for path, digest in sorted(result.outputs.items())
+        ],
+        "seconds": round(result.seconds, 3),
+    }
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def _decode(data: bytes, action: Digest) -> ActionResult:
+    document = json.loads(data)
+    if document["schema"] != SCHEMA or _digest(document["action"]) != action:
+        raise ValueError("another schema or another action")
+    outputs = {PurePosixPath(item["path"]): _digest(item) for item in document["outputs"]}
+    return ActionResult(outputs, float(document["seconds"]))
+
+
+def _digest(item: Mapping[str, object]) -> Digest:
+    sha256, size = item["sha256"], item["size_bytes"]
+    if not isinstance(sha256, str) or not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError("not a digest")
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef") or size < 0:
+        raise ValueError("not a digest")
+    return Digest(sha256, size)
+
+
+def _unusable(path: Path, error: OSError) -> CacheCorruptError:
+    return CacheCorruptError(
+        f"the action cache cannot be used at {path}: {os.strerror(error.errno or 0)}",
+        next_step="make it readable and writable, or remove it: everything in it can be made again",
+    )

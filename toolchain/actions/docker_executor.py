@@ -1,0 +1,432 @@
+"""Runs actions in containers of a local Docker Engine.
+
+What a command can reach is its image (read-only), its inputs (read-only), ``/out`` and a tmpfs on
+``/tmp``. It has no network, no capability, no way to gain privileges and no power of root; memory,
+processes, time and CPUs are limited.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import docker.errors
+import docker.types
+import requests.exceptions
+
+from toolchain.actions.action import PreparedAction
+from toolchain.actions.disk import MINIMUM_FREE_BYTES, disk_full, free_bytes
+from toolchain.actions.failure import readable_lines, step_failure
+from toolchain.actions.model import OUTPUT_FOLDER, PROJECT_FOLDER, Step
+from toolchain.actions.sandbox import Owner, Sandbox, remove_abandoned
+from toolchain.actions.store import Store
+from toolchain.digest import Digest
+from toolchain.errors import (
+    CancelledError,
+    EngineUnavailableError,
+    StepFailedError,
+    StepTimeoutError,
+    ToolchainError,
+)
+from toolchain.layout import Layout
+
+if TYPE_CHECKING:
+    from toolchain.console import Reporter
+
+LABEL_CACHE = "tinyml-toolchain.cache"
+LABEL_PROJECT = "tinyml-toolchain.project"
+LABEL_SANDBOX = "tinyml-toolchain.sandbox"
+LABEL_OWNER = "tinyml-toolchain.owner-pid"
+
+HOSTNAME = "sandbox"
+UNPRIVILEGED = Owner(65534, 65534)
+TMPFS_BYTES = 1 << 30
+LOG_LIMIT_BYTES = 64 << 20
+_TAIL_BYTES = 64 << 10
+_PROGRESS_SECONDS = 0.5
+_DRAIN_SECONDS = 10
+_TIMER_SLACK_SECONDS = 0.1
+
+
+def command_owner(*, rootless: bool) -> Owner:
+    """Return the user that commands run as.
+
+    That is the invoking user, so that a file in ``/out`` is theirs; nobody when root invokes; and a
+    rootless engine's root, which is the invoking user outside.
+    """
+    if rootless:
+        return Owner(0, 0)
+    if os.geteuid() == 0:
+        return UNPRIVILEGED
+    return Owner(os.geteuid(), os.getegid())
+
+
+@dataclass
+class _Capture:
+    """What a command writes: all of it in the log, its end in memory."""
+
+    log: Path
+    progress: Callable[[str], None]
+    both: deque[bytes] = field(default_factory=deque)
+    errors: deque[bytes] = field(default_factory=deque)
+    failure: OSError | None = None
+
+    def read(self, stream: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+        """Take chunks until the command's end; never raises, since it runs in a thread."""
+        written, said = 0, time.monotonic()
+        try:
+            with self.log.open("wb") as log:
+                for output, errors in stream:
+                    chunk = (output or b"") + (errors or b"")
+                    _keep_tail(self.both, chunk)
+                    if errors:
+                        _keep_tail(self.errors, errors)
+                    if written < LOG_LIMIT_BYTES:
+                        log.write(chunk)
+                        if written + len(chunk) >= LOG_LIMIT_BYTES:
+                            log.write(b"\n[the log is cut here: it grew too long]\n")
+                    written += len(chunk)
+                    if time.monotonic() - said > _PROGRESS_SECONDS:
+                        said = time.monotonic()
+                        lines = readable_lines(chunk)
+                        self.progress(lines[-1] if lines else "")
+        except OSError as error:
+            self.failure = error
+        except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError):
+            # The engine went away, or the container was removed under us: the waiting side tells.
+            return
+
+    def tail(self) -> bytes:
+        """Return the end of both streams."""
+        return b"".join(self.both)
+
+    def error_tail(self) -> bytes:
+        """Return the end of standard error."""
+        return b"".join(self.errors)
+
+
+def _keep_tail(tail: deque[bytes], chunk: bytes) -> None:
+    tail.append(chunk[-_TAIL_BYTES:])
+    size = sum(len(kept) for kept in tail)
+    while len(tail) > 1 and size - len(tail[0]) >= _TAIL_BYTES:
+        size -= len(tail.popleft())
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a container ended."""
+
+    exit_code: int
+    out_of_memory: bool
+
+
+class DockerExecutor:
+    """Runs each action in a container of its own, which is always removed.
+
+    Args:
+        client: a ``docker.DockerClient`` of an engine that sees this machine's files.
+        layout: where sandboxes and logs go.
+        store: where inputs come from and outputs go.
+        reporter: told about what earlier, killed runs left behind.
+        rootless: whether the engine runs without root.
+        ensure_image: makes an image of that name available or raises; by default it must be there.
+        cpus: how many CPUs all processes of one command may use together; ``None`` for all.
+        on_close: called once by ``close``.
+
+    Raises:
+        EngineUnavailableError: the engine does not answer.
+    """
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        layout: Layout,
+        store: Store,
+        reporter: Reporter,
+        *,
+        rootless: bool = False,
+        ensure_image: Callable[[str], None] | None = None,
+        cpus: float | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._api = client.api
+        self._layout = layout
+        self._store = store
+        self._reporter = reporter
+        self._owner = command_owner(rootless=rootless)
+        self._ensure_image = ensure_image or self._require_image
+        self._cpus = cpus
+        self._on_close = on_close
+        self._guard = threading.Lock()
+        self._cancelled = False
+        self._running: set[str] = set()
+        self._remove_leftovers()
+
+    def prepare(self, image: str) -> None:
+        """Make ``image`` available."""
+        self._ensure_image(image)
+
+    def run(
+        self, action: PreparedAction, progress: Callable[[str], None]
+    ) -> Mapping[PurePosixPath, Digest]:
+        """Run ``action`` in a new container; see ``Executor.run``.
+
+        Raises:
+            EngineUnavailableError: the engine stopped answering.
+        """
+        with Sandbox(self._layout.sandboxes) as sandbox:
+            sandbox.lay_out(action.tree, self._store, self._owner)
+            capture = _Capture(sandbox.log, progress)
+            log = self._log(action.step)
+            try:
+                end = self._execute(action.step, sandbox, capture)
+            finally:
+                _keep_log(sandbox.log, log)
+            if end.exit_code != 0:
+                raise self._failure(action.step, end, capture, log)
+            return sandbox.collect(action, self._store)
+
+    def cancel(self) -> None:
+        """Kill and remove every container; from now on none is started."""
+        with self._guard:
+            self._cancelled = True
+            running = tuple(self._running)
+        for name in running:
+            self._remove(name)
+
+    def close(self) -> None:
+        """End what runs, and let go of the engine."""
+        self.cancel()
+        if self._on_close is not None:
+            on_close, self._on_close = self._on_close, None
+            on_close()
+
+    def _log(self, step: Step) -> Path:
+        return self._layout.build / "logs" / f"{_slug(step.name)}.log"
+
+    def _execute(self, step: Step, sandbox: Sandbox, capture: _Capture) -> _End:
+        name = f"tinyml-step-{sandbox.identity}"
+        deadline = time.monotonic() + step.timeout_seconds
+        with self._guard:
+            if self._cancelled:
+                raise _cancelled(step)
+            self._running.add(name)
+        try:
+            with self._engine_errors(step, deadline):
+                self._create(name, step, sandbox)
+                # From here on cancel finds the container; before, it may have looked too early.
+                if self._cancelled:
+                    raise _cancelled(step)
+                stream = self._api.attach(name, stream=True, logs=False, demux=True)
+                reader = threading.Thread(target=capture.read, args=(stream,), daemon=True)
+                reader.start()
+                self._api.start(name)
+                end = self._wait(name, deadline)
+                reader.join(_DRAIN_SECONDS)
+            if self._cancelled:
+                raise _cancelled(step)
+            if capture.failure is not None and end.exit_code == 0:
+                # Only a full disk keeps the log from being written.
+                raise disk_full(sandbox.folder) from capture.failure
+            return end
+        finally:
+            self._remove(name)
+            with self._guard:
+                self._running.discard(name)
+
+    def _create(self, name: str, step: Step, sandbox: Sandbox) -> None:
+        mounts = [
+            docker.types.Mount(str(target), str(source), type="bind", read_only=read_only)
+            for target, source, read_only in (
+                (PROJECT_FOLDER, sandbox.project, True),
+                (OUTPUT_FOLDER, sandbox.out, False),
+            )
+        ]
+        host: dict[str, Any] = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            read_only=True,
+            # Executable as /out is: the C++ tests of a model are built and run.
+            tmpfs={"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={TMPFS_BYTES}"},  # noqa: S108
+            mounts=mounts,
+            mem_limit=step.memory_bytes,
+            memswap_limit=step.memory_bytes,
+            pids_limit=step.pids,
+            nano_cpus=int(self._cpus * 1e9) if self._cpus else None,
+            ulimits=[docker.types.Ulimit(name="core", soft=0, hard=0)],
+            log_config=docker.types.LogConfig(type="none"),
+            init=True,
+        )
+        self._api.create_container(
+            image=step.image,
+            # An image's own entry point would be put before the command.
+            entrypoint=[step.arguments[0]],
+            command=list(step.arguments[1:]),
+            environment=step.full_environment,
+            working_dir=step.working_directory,
+            user=f"{self._owner.uid}:{self._owner.gid}",
+            hostname=HOSTNAME,
+            network_disabled=True,
+            healthcheck={"test": ["NONE"]},
+            labels={
+                LABEL_CACHE: str(self._layout.cache),
+                LABEL_PROJECT: str(self._layout.project),
+                LABEL_SANDBOX: sandbox.identity,
+                LABEL_OWNER: str(os.getpid()),
+            },
+            # By default the SDK hands on the proxies of the user's Docker configuration.
+            use_config_proxy=False,
+            host_config=host,
+            name=name,
+        )
+
+    def _wait(self, name: str, deadline: float) -> _End:
+        self._api.wait(name, timeout=max(math.ceil(deadline - time.monotonic()), 1))
+        state = self._api.inspect_container(name)["State"]
+        return _End(int(state["ExitCode"]), bool(state["OOMKilled"]))
+
+    @contextmanager
+    def _engine_errors(self, step: Step, deadline: float) -> Iterator[None]:
+        try:
+            yield
+        except docker.errors.ImageNotFound as error:
+            raise _image_missing(step.image) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            if self._cancelled:
+                raise _cancelled(step) from error
+            # The system's timer may fire some milliseconds early.
+            if time.monotonic() >= deadline - _TIMER_SLACK_SECONDS:
+                raise StepTimeoutError(
+                    f"step '{step.name}' ran longer than {step.timeout_seconds} s and was ended",
+                    why="this machine may be busy with something else, or the step never ends",
+                    next_step=f"read what it wrote in {self._log(step)}, and run it again",
+                ) from error
+            raise _engine_error(step, error, self._layout.cache) from error
+
+    def _failure(self, step: Step, end: _End, capture: _Capture, log: Path) -> ToolchainError:
+        output = capture.tail()
+        why = ""
+        if end.out_of_memory:
+            why = f"it needed more memory than its limit of {step.memory_bytes >> 20} MiB"
+        elif b"No space left on device" in output:
+            if free_bytes(self._layout.cache) < MINIMUM_FREE_BYTES:
+                return disk_full(self._layout.cache)
+            why = f"it filled /tmp, which holds {TMPFS_BYTES >> 20} MiB"
+        return step_failure(
+            step.name,
+            end.exit_code,
+            output=output,
+            error_output=capture.error_tail(),
+            log=log,
+            why=why,
+        )
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._api.remove_container(name, force=True, v=True)
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            if error.status_code != 409:  # being removed already, by cancel or by us
+                self._reporter.warning(f"the container {name} could not be removed: {error}")
+            else:
+                self._wait_until_gone(name)
+        except requests.exceptions.RequestException as error:
+            self._reporter.warning(
+                f"the container {name} could not be removed ({error}); the next build will do it"
+            )
+
+    def _wait_until_gone(self, name: str) -> None:
+        try:
+            self._api.wait(name, timeout=_DRAIN_SECONDS, condition="removed")
+        except (docker.errors.DockerException, requests.exceptions.RequestException):
+            return
+
+    def _require_image(self, image: str) -> None:
+        try:
+            self._api.inspect_image(image)  # type: ignore[no-untyped-call]
+        except docker.errors.ImageNotFound as error:
+            raise _image_missing(image) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise _unreachable(error) from error
+
+    def _remove_leftovers(self) -> None:
+        try:
+            containers = self._api.containers(
+                all=True, filters={"label": f"{LABEL_CACHE}={self._layout.cache}"}
+            )
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise _unreachable(error) from error
+        by_sandbox = {item["Labels"].get(LABEL_SANDBOX, ""): item["Id"] for item in containers}
+        # A container whose sandbox folder has gone altogether belongs to nobody either.
+        for identity, container in by_sandbox.items():
+            if identity and not (self._layout.sandboxes / f"{identity}.lock").exists():
+                self._remove(container)
+
+        def end(identity: str) -> None:
+            if identity in by_sandbox:
+                self._remove(by_sandbox[identity])
+
+        removed = remove_abandoned(self._layout.sandboxes, end)
+        if removed:
+            self._reporter.note(f"removed what {len(removed)} interrupted step(s) left behind")
+
+
+def _slug(name: str) -> str:
+    return "".join(
+        character if (character.isascii() and character.isalnum()) or character in "._-" else "-"
+        for character in name
+    ).lstrip(".")
+
+
+def _keep_log(source: Path, log: Path) -> None:
+    # The log serves people only: whatever goes wrong here must not hide the step's own result.
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        temporary = log.with_name(f".{log.name}.{os.getpid()}")
+        shutil.copyfile(source, temporary)
+        temporary.replace(log)
+    except OSError:
+        return
+
+
+def _cancelled(step: Step) -> CancelledError:
+    return CancelledError(f"step '{step.name}' was stopped; nothing of it is left")
+
+
+def _image_missing(image: str) -> StepFailedError:
+    return StepFailedError(
+        f"the image {image} is not in the Docker Engine",
+        why="it may have been removed, or belong to another engine",
+        next_step="make it with: ./invoke images",
+    )
+
+
+def _unreachable(error: Exception) -> EngineUnavailableError:
+    return EngineUnavailableError(
+        f"the Docker Engine does not answer: {error}",
+        next_step="look at it with: docker info",
+    )
+
+
+def _engine_error(step: Step, error: Exception, folder: Path) -> ToolchainError:
+    if not isinstance(error, docker.errors.APIError):
+        return _unreachable(error)
+    explanation = str(error.explanation or error)
+    if "no space left on device" in explanation:
+        return disk_full(folder)
+    return StepFailedError(
+        f"step '{step.name}' could not be started: {explanation}",
+        why="the Docker Engine refused its container or its command",
+        next_step="look at the engine with: docker info",
+    )

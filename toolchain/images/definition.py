@@ -1,0 +1,143 @@
+"""What each image is made of, and its name, which is a digest of all that.
+
+Imports nothing heavy: every build asks for names, also when nothing is to be done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from toolchain.errors import UsageError
+from toolchain.layout import Layout
+from toolchain.pins import PINS_FILE, TRAIN_LOCK, Pins, load_pins
+
+Kind = Literal["base", "train", "cross"]
+KINDS: tuple[Kind, ...] = ("base", "train", "cross")
+
+REPOSITORY = "tinyml-toolchain"
+KIND_LABEL = "org.tinyml-toolchain.kind"
+CONTENT_LABEL = "org.tinyml-toolchain.content"
+WORK_LABEL = "org.tinyml-toolchain.work"
+RECORD_FOLDER = "/usr/share/tinyml-toolchain"
+"""Folder in the train and cross images with ``packages.txt`` and ``content.sha256``."""
+
+PLATFORM = "linux/amd64"
+
+BASE_EPOCH = 1735689600
+"""Modification time given to a bootstrapped base's files: 2025-01-01T00:00:00Z."""
+
+BASE_EXCLUDES = (
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+)
+"""dpkg options of the bootstrapped base; later installations obey them too. Licences stay."""
+
+_NAME_DIGITS = 24
+
+
+@dataclass(frozen=True)
+class ImageDefinition:
+    """Inputs of one image.
+
+    Attributes:
+        parent: kind of the image below it.
+        dockerfile: path in the project; empty for the base, which has none.
+        files: further project files that go into the image.
+        pins: the part of the pins that it uses, as JSON-ready values.
+    """
+
+    kind: Kind
+    parent: Kind | None
+    dockerfile: str
+    files: tuple[str, ...]
+    pins: Any
+
+
+def image_definition(kind: Kind, pins: Pins) -> ImageDefinition:
+    """Return the definition of an image.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    if kind == "base":
+        recipe = {"epoch": BASE_EPOCH, "dpkg": BASE_EXCLUDES}
+        return ImageDefinition(kind, None, "", (), [pins.debian.model_dump(mode="json"), recipe])
+    if kind == "train":
+        packages = {
+            "python": pins.train.python,
+            "system": pins.train.system_packages,
+            "build": pins.train.build_packages,
+        }
+        return ImageDefinition(kind, "base", "docker/train.Dockerfile", (TRAIN_LOCK,), packages)
+    if kind == "cross":
+        used = [pins.cross.model_dump(mode="json"), pins.tflm.model_dump(mode="json")]
+        files = ("tflm/image/Makefile",)
+        return ImageDefinition(kind, "base", "docker/cross.Dockerfile", files, used)
+    raise UsageError(f"there is no image {kind!r}", next_step=f"one of {', '.join(KINDS)}")
+
+
+def image_content(kind: Kind, pins: Pins, layout: Layout) -> str:
+    """Return the sha256, in hexadecimal, over everything that makes the image.
+
+    Raises:
+        OSError: a file of the definition cannot be read.
+        UsageError: there is no such kind.
+    """
+    definition = image_definition(kind, pins)
+    paths = [path for path in (definition.dockerfile, *definition.files) if path]
+    described = {
+        "kind": kind,
+        "parent": image_name(definition.parent, pins, layout) if definition.parent else "",
+        "pins": definition.pins,
+        "files": {
+            path: hashlib.sha256((layout.project / path).read_bytes()).hexdigest()
+            for path in paths
+        },
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def image_name(kind: Kind, pins: Pins, layout: Layout) -> str:
+    """Return the image's name, such as ``tinyml-toolchain/cross:0123456789abcdef01234567``.
+
+    The tag is the start of the sha256 over Dockerfile, locks, the pins used and the parent's name;
+    no engine is asked.
+
+    Raises:
+        OSError: a file of the definition cannot be read.
+        UsageError: there is no such kind.
+    """
+    return f"{REPOSITORY}/{kind}:{image_content(kind, pins, layout)[:_NAME_DIGITS]}"
+
+
+def kind_of(name: str, pins: Pins, layout: Layout) -> Kind:
+    """Return the kind that a kind or a full image name of this checkout means.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    for kind in KINDS:
+        if name in {kind, image_name(kind, pins, layout)}:
+            return kind
+    raise UsageError(
+        f"{name} is no image of this checkout",
+        why="its Dockerfile, locks or pins have changed since the name was made"
+        if name.startswith(REPOSITORY)
+        else "",
+        next_step=f"name one of {', '.join(KINDS)}",
+    )
+
+
+def project_pins(layout: Layout) -> Pins:
+    """Read the pins of the checkout.
+
+    Raises:
+        PinsError: the file is missing or malformed.
+    """
+    return load_pins(layout.project / PINS_FILE)

@@ -1,0 +1,299 @@
+"""Fetches what the images are built from, checks it, and puts it into the downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolchain.console import Reporter
+from toolchain.digest import Digest
+from toolchain.engine.connection import Engine
+from toolchain.errors import PinnedPackageGoneError
+from toolchain.images import debian
+from toolchain.images.container import OUT, FetchContainer, open_fetch_container
+from toolchain.images.downloads import Downloads, mismatch
+from toolchain.images.site import Site
+from toolchain.layout import Layout
+from toolchain.pins import FilePin, LockedRequirement, Pins, TflmPins, normalised
+
+Files = Mapping[str, Digest]
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def base_identity(engine: Engine, base: str) -> list[str]:
+    """Return what tells one base from another: the digests of its layers."""
+    layers = engine.client.images.get(base).attrs["RootFS"]["Layers"]
+    return [str(layer) for layer in layers]
+
+
+class Fetcher:
+    """Fetches through containers of the base image.
+
+    Args:
+        base: name of the base image, present in the engine.
+        network: Docker's name of the network to fetch over.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        base: str,
+        *,
+        pins: Pins,
+        layout: Layout,
+        reporter: Reporter,
+        site: Site,
+        network: str = "host",
+    ) -> None:
+        self._engine = engine
+        self._base = base
+        self._pins = pins
+        self._layout = layout
+        self._reporter = reporter
+        self._site = site
+        self._network = network
+        self._downloads = Downloads(layout.downloads)
+
+    def pinned_packages(self, packages: Mapping[str, FilePin]) -> Files:
+        """Return the ``.deb`` files of pinned packages and of what they need beyond the base.
+
+        A package that is not pinned is checked by apt against the signed index.
+
+        Raises:
+            NetworkError: the mirror does not answer.
+            PinnedPackageGoneError: it no longer has a pinned version.
+            DigestMismatchError: a file is not the pinned one; none of them is used.
+        """
+        described = {name: pin.model_dump() for name, pin in packages.items()}
+        key = _key("pinned", described, base_identity(self._engine, self._base))
+        known = self._downloads.read_list(key)
+        if known is not None:
+            return known
+        with self._open("fetching Debian packages") as (container, said):
+            for name, pin in packages.items():
+                # apt takes what it finds there when it is right, and asks for the rest only.
+                if self._downloads.is_intact(pin.digest):
+                    stem = debian.file_stem(name, pin.version)
+                    for architecture in ("all", self._pins.debian.architecture):
+                        shutil.copyfile(
+                            self._downloads.path(pin.digest),
+                            container.out / f"{stem}{architecture}.deb",
+                        )
+            debian.update_index(container, self._pins.debian.suite, said)
+            versions = {name: pin.version for name, pin in packages.items()}
+            debian.download(container, versions, said)
+            checked = _choose_pinned(container.out, packages)
+            files = {
+                path.name: self._downloads.add(path, path.name, accepted)
+                for path, accepted in checked.items()
+            }
+        self._downloads.write_list(key, files)
+        return files
+
+    def train_files(self, lock_text: bytes, lock: tuple[LockedRequirement, ...]) -> dict[str, Files]:
+        """Return what the train image is built from: ``system``, ``build`` and ``wheels``.
+
+        Args:
+            lock_text: the hash lock, as pip reads it.
+            lock: the same, parsed.
+
+        Raises:
+            NetworkError: mirror or index does not answer.
+            PinnedPackageGoneError: the index no longer has a locked version.
+            DigestMismatchError: a wheel is not the locked one; none of them is used.
+        """
+        train, identity = self._pins.train, base_identity(self._engine, self._base)
+        keys = {
+            "system": _key("system", train.system_packages, identity),
+            "build": _key("build", train.system_packages, train.build_packages, identity),
+            "wheels": _key("wheels", train.python, hashlib.sha256(lock_text).hexdigest()),
+        }
+        known = {name: self._downloads.read_list(key) for name, key in keys.items()}
+        if all(files is not None for files in known.values()):
+            return {name: files for name, files in known.items() if files is not None}
+        found: dict[str, Files] = {}
+        with self._open("fetching Python and its wheels") as (container, said):
+            debian.update_index(container, self._pins.debian.suite, said)
+            system = debian.download(container, dict.fromkeys(train.system_packages), said)
+            names = {path.name for path in system}
+            both = dict.fromkeys((*train.system_packages, *train.build_packages))
+            build = [
+                path
+                for path in debian.download(container, both, said)
+                if path.name not in names
+            ]
+            found["system"] = {path.name: self._downloads.add(path, path.name) for path in system}
+            found["build"] = {path.name: self._downloads.add(path, path.name) for path in build}
+            wheels = known["wheels"]
+            if wheels is None:
+                debian.install(container, [*both, *self._certificate_packages()], said)
+                wheels = download_wheels(
+                    container, train.python, lock_text, lock, self._downloads, said
+                )
+            found["wheels"] = wheels
+        for name, files in found.items():
+            self._downloads.write_list(keys[name], files)
+        return found
+
+    def crate(self, pin: TflmPins) -> Digest:
+        """Return the crate that carries TensorFlow Lite Micro.
+
+        Raises:
+            NetworkError: the registry does not answer.
+            PinnedPackageGoneError: it does not have that version.
+            DigestMismatchError: it is not the pinned one.
+        """
+        if self._downloads.is_intact(pin.digest):
+            return pin.digest
+        with self._open("fetching TensorFlow Lite Micro") as (container, said):
+            debian.update_index(container, self._pins.debian.suite, said)
+            debian.install(container, self._pins.fetch.cargo_packages, said)
+            return download_crate(container, pin, self._downloads, said)
+
+    def _certificate_packages(self) -> tuple[str, ...]:
+        return () if self._site.certificates else self._pins.fetch.pip_packages
+
+    def _open(self, text: str) -> _Opened:
+        return _Opened(self, text)
+
+
+class _Opened:
+    """A container and a progress line, together."""
+
+    def __init__(self, fetcher: Fetcher, text: str) -> None:
+        self._fetcher = fetcher
+        self._text = text
+
+    def __enter__(self) -> tuple[FetchContainer, debian.Said]:
+        from contextlib import ExitStack
+
+        fetcher = self._fetcher
+        with ExitStack() as stack:
+            activity = stack.enter_context(fetcher._reporter.activity(self._text))
+            container = stack.enter_context(
+                open_fetch_container(
+                    fetcher._engine,
+                    fetcher._base,
+                    fetcher._layout,
+                    fetcher._site,
+                    network=fetcher._network,
+                )
+            )
+            self._stack = stack.pop_all()
+        return container, activity.update
+
+    def __exit__(self, *details: Any) -> None:
+        self._stack.__exit__(*details)
+
+
+def _choose_pinned(
+    out: Path, packages: Mapping[str, FilePin]
+) -> dict[Path, frozenset[str] | None]:
+    """Return each fetched file with the digests it may have, all of them checked.
+
+    Raises:
+        PinnedPackageGoneError: a pinned package was not fetched.
+        DigestMismatchError: a file is not the pinned one.
+    """
+    chosen: dict[Path, frozenset[str] | None] = {}
+    files = sorted(out.glob("*.deb"))
+    for name, pin in packages.items():
+        stem = debian.file_stem(name, pin.version)
+        matching = [path for path in files if path.name.startswith(stem)]
+        if not matching:
+            raise PinnedPackageGoneError(f"apt did not fetch {name} {pin.version}")
+        right = [path for path in matching if Digest.of_file(path) == pin.digest]
+        if not right:
+            got = Digest.of_file(matching[0]).sha256
+            raise mismatch(matching[0].name, frozenset({pin.sha256}), got)
+        chosen[right[0]] = frozenset({pin.sha256})
+        files = [path for path in files if path not in matching]
+    for path in files:
+        chosen[path] = None
+    return chosen
+
+
+def download_wheels(
+    container: FetchContainer,
+    python: str,
+    lock_text: bytes,
+    lock: tuple[LockedRequirement, ...],
+    downloads: Downloads,
+    said: debian.Said | None = None,
+) -> Files:
+    """Download the wheels of a hash lock with pip and check them again here.
+
+    Args:
+        container: one that has Python with its venv module.
+        python: minor version of that Python.
+        lock_text: the lock as pip reads it.
+        lock: the same, parsed.
+        downloads: where they go.
+        said: told each line of pip.
+
+    Raises:
+        NetworkError: the index does not answer.
+        PinnedPackageGoneError: it no longer has a locked version.
+        DigestMismatchError: a wheel is not the locked one; none of them is kept.
+    """
+    container.run([f"python{python}", "-m", "venv", "/opt/fetch"], "pip")
+    container.write_file("/opt/train.lock", lock_text)
+    folder = container.out / "wheels"
+    container.run(
+        [
+            *("/opt/fetch/bin/pip", "download", "--require-hashes", "--only-binary", ":all:"),
+            *("--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"),
+            *("--no-input", "--timeout", "20", "--retries", "2"),
+            *("--dest", f"{OUT}/wheels", "--requirement", "/opt/train.lock"),
+        ],
+        "the Python wheels",
+        said=said,
+    )
+    accepted: dict[str, frozenset[str]] = {}
+    for item in lock:
+        accepted[item.name] = accepted.get(item.name, frozenset()) | item.hashes
+    wheels = sorted(folder.iterdir())
+    for wheel in wheels:
+        digest = Digest.of_file(wheel).sha256
+        hashes = accepted.get(normalised(wheel.name.split("-")[0]), frozenset())
+        if digest not in hashes:
+            raise mismatch(wheel.name, hashes, digest)
+    return {wheel.name: downloads.add(wheel, wheel.name) for wheel in wheels}
+
+
+def download_crate(
+    container: FetchContainer,
+    pin: TflmPins,
+    downloads: Downloads,
+    said: debian.Said | None = None,
+) -> Digest:
+    """Download one crate with cargo.
+
+    ``cargo info`` fetches the crate it shows and not its 71 dependencies, as ``cargo fetch`` does.
+
+    Raises:
+        NetworkError: the registry does not answer.
+        PinnedPackageGoneError: it does not have that version.
+        DigestMismatchError: the file is not the pinned one.
+    """
+    arguments = ["cargo"]
+    config = container.site.environment.get("TOOLCHAIN_CARGO_CONFIG")
+    if config:
+        arguments += ["--config", config]
+    container.run(
+        [*arguments, "info", "--quiet", f"{pin.crate}@{pin.version}"],
+        f"the crate {pin.crate} {pin.version}",
+        environment={"CARGO_HOME": f"{OUT}/cargo"},
+        said=said,
+    )
+    found = sorted((container.out / "cargo").glob(f"registry/cache/*/{pin.file_name}"))
+    if not found:
+        raise PinnedPackageGoneError(f"cargo did not fetch {pin.file_name}")
+    return downloads.add(found[0], pin.file_name, frozenset({pin.sha256}))

@@ -1,0 +1,262 @@
+"""Typed reader of ``pins.toml``, the one list of everything pinned, and of the locks made from it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from toolchain.digest import Digest
+from toolchain.errors import PinsError
+
+PINS_FILE = "pins.toml"
+HOST_LOCK = "requirements.lock"
+TEST_LOCK = "requirements-test.lock"
+TRAIN_LOCK = "docker/train.lock"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")]
+DebianVersion = Annotated[str, Field(pattern=r"^([0-9]+:)?[A-Za-z0-9.+~-]+$")]
+PythonVersion = Annotated[str, Field(pattern=r"^[0-9]+(\.[A-Za-z0-9]+)+$")]
+Requirements = Annotated[Mapping[PackageName, PythonVersion], Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EnginePins(_Table):
+    """The oldest Docker Engine API that is spoken, such as ``1.41``."""
+
+    minimum_api: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+$")]
+
+
+class DebianPins(_Table):
+    """The operating system of all images.
+
+    Attributes:
+        suite: code name, as the mirror's folder is called.
+        architecture: in Debian's words.
+        registry_image: name and tag in an image registry.
+        registry_digest: digest of that image's manifest.
+    """
+
+    suite: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    architecture: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+    registry_image: Annotated[str, Field(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+$")]
+    registry_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class FilePin(_Table):
+    """A file by content: ``size`` in bytes."""
+
+    version: DebianVersion
+    sha256: Sha256
+    size: Annotated[int, Field(gt=0)]
+
+    @property
+    def digest(self) -> Digest:
+        """Identity of the file."""
+        return Digest(self.sha256, self.size)
+
+
+class FetchPins(_Table):
+    """Debian packages that the fetch stage installs for itself."""
+
+    cargo_packages: tuple[PackageName, ...]
+    pip_packages: tuple[PackageName, ...]
+
+
+class CrossPins(_Table):
+    """The cross compiler's Debian packages, complete on top of the base."""
+
+    packages: Annotated[Mapping[PackageName, FilePin], Field(min_length=1)]
+
+
+class TflmPins(FilePin):
+    """The crate that carries TensorFlow Lite Micro; ``commit`` is TensorFlow's."""
+
+    crate: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that cargo downloads."""
+        return f"{self.crate}-{self.version}.crate"
+
+
+class TrainPins(_Table):
+    """The train image.
+
+    Attributes:
+        python: minor version of the interpreter.
+        system_packages: Debian packages of the final image.
+        build_packages: Debian packages of the fetch and build stages.
+        requirements: top-level wheels; the lock holds all.
+    """
+
+    python: Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
+    system_packages: tuple[PackageName, ...]
+    build_packages: tuple[PackageName, ...]
+    requirements: Requirements
+
+
+class HostPins(_Table):
+    """What ``./invoke`` runs on: minor versions of Python, top-level requirements."""
+
+    python: Annotated[tuple[str, ...], Field(min_length=1)]
+    requirements: Requirements
+
+
+class TestPins(_Table):
+    """What the tests need on top of the host's requirements."""
+
+    __test__ = False
+
+    requirements: Requirements
+
+
+class Pins(_Table):
+    """Everything in ``pins.toml``."""
+
+    engine: EnginePins
+    debian: DebianPins
+    fetch: FetchPins
+    cross: CrossPins
+    tflm: TflmPins
+    train: TrainPins
+    host: HostPins
+    test: TestPins
+
+
+@dataclass(frozen=True)
+class LockedRequirement:
+    """One line of a lock.
+
+    Attributes:
+        name: normalised as PEP 503 says.
+        marker: environment marker; empty when it always applies.
+        hashes: sha256 of every file of that version that may be installed.
+    """
+
+    name: str
+    version: str
+    marker: str
+    hashes: frozenset[str]
+
+
+_REQUIREMENT = re.compile(
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)\s*(?:;\s*(?P<marker>.+))?$"
+)
+_HASH = re.compile(r"^sha256:([0-9a-f]{64})$")
+
+
+def load_pins(path: Path) -> Pins:
+    """Read ``pins.toml``.
+
+    Raises:
+        PinsError: it is missing, not TOML, or a value is missing, unknown or malformed.
+    """
+    try:
+        return Pins.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise PinsError(f"{path} cannot be read", why=str(error)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PinsError(f"{path} is not TOML", why=str(error)) from error
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+        )
+        raise PinsError(
+            f"{path} has values that cannot be used",
+            why=reasons,
+            next_step="restore the file from git, or correct the values named above",
+        ) from error
+
+
+def normalised(name: str) -> str:
+    """Return a Python package's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def parse_lock(text: str, source: str) -> tuple[LockedRequirement, ...]:
+    """Read a hash lock in pip's requirements format.
+
+    Args:
+        text: the lock.
+        source: name of the file, for messages.
+
+    Raises:
+        PinsError: a line is not ``name==version [; marker] --hash=sha256:... ...``.
+    """
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        content = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if not content:
+            continue
+        requirement, *options = re.split(r"\s--hash=", content)
+        match = _REQUIREMENT.match(requirement.strip())
+        hashes = [_HASH.match(option.strip()) for option in options]
+        if match is None or not hashes or None in hashes:
+            raise PinsError(
+                f"{source} has a line that is no hash-locked requirement: {content[:80]}",
+                next_step="make it anew with ./invoke pins --update",
+            )
+        found.append(
+            LockedRequirement(
+                name=normalised(match["name"]),
+                version=match["version"],
+                marker=(match["marker"] or "").strip(),
+                hashes=frozenset(item[1] for item in hashes if item is not None),
+            )
+        )
+    return tuple(found)
+
+
+def read_lock(path: Path) -> tuple[LockedRequirement, ...]:
+    """Read the hash lock at ``path``.
+
+    Raises:
+        PinsError: it is missing or malformed.
+    """
+    try:
+        return parse_lock(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PinsError(
+            f"{path} cannot be read",
+            why=str(error),
+            next_step="restore it from git, or make it anew with ./invoke pins --update",
+        ) from error
+
+
+def check_locks(project: Path, pins: Pins) -> None:
+    """Check that each lock holds the versions that ``pins.toml`` asks for.
+
+    Raises:
+        PinsError: a lock is missing, malformed or stale.
+    """
+    wanted: dict[str, Mapping[str, str]] = {
+        HOST_LOCK: pins.host.requirements,
+        TEST_LOCK: {**pins.host.requirements, **pins.test.requirements},
+        TRAIN_LOCK: pins.train.requirements,
+    }
+    for name, requirements in wanted.items():
+        locked: dict[str, set[str]] = {}
+        for item in read_lock(project / name):
+            locked.setdefault(item.name, set()).add(item.version)
+        stale = [
+            f"{package} {version} (locked: {', '.join(sorted(locked.get(package, {'none'})))})"
+            for package, version in requirements.items()
+            if locked.get(normalised(package)) != {version}
+        ]
+        if stale:
+            raise PinsError(
+                f"{name} does not agree with {PINS_FILE}: {'; '.join(stale)}",
+                why=f"{PINS_FILE} was edited and the lock was not made anew",
+                next_step="run ./invoke pins --update",
+            )

@@ -1,0 +1,153 @@
+"""Refreshes the digests in ``pins.toml`` and makes the locks anew from it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolchain.console import Reporter
+from toolchain.errors import NetworkError, PinsError
+from toolchain.layout import Layout
+from toolchain.pins import (
+    HOST_LOCK,
+    PINS_FILE,
+    TEST_LOCK,
+    TRAIN_LOCK,
+    FilePin,
+    Pins,
+    check_locks,
+    load_pins,
+)
+
+if TYPE_CHECKING:
+    from toolchain.engine.connection import Engine
+
+_HEADER = "# Made from pins.toml by ./invoke pins --update; every file by sha256.\n"
+_TRAIN_PLATFORM = "x86_64-manylinux_2_40"
+_LAST_LINES = 8
+
+
+def lock_text(
+    requirements: Mapping[str, str], options: list[str], environ: Mapping[str, str] = os.environ
+) -> str:
+    """Return a hash lock of ``requirements`` and all they need.
+
+    Args:
+        requirements: exact version by name.
+        options: which Pythons and platforms, in uv's words.
+        environ: proxies, certificates and index settings for uv.
+
+    Raises:
+        PinsError: the requirements cannot be met together, or uv is not installed.
+        NetworkError: the index cannot be reached.
+    """
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}")
+    if uv is None:
+        raise PinsError("uv is not installed", next_step=f"pip install -r {TEST_LOCK}")
+    done = subprocess.run(
+        [
+            *(uv, "pip", "compile", "-", "--no-config", "--generate-hashes", "--no-header"),
+            *("--no-annotate", "--only-binary", ":all:", "--quiet", *options),
+        ],
+        input="".join(f"{name}=={version}\n" for name, version in sorted(requirements.items())),
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return _HEADER + done.stdout
+    said = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
+    if any(word in done.stderr for word in ("Failed to fetch", "error sending request", "tls")):
+        raise NetworkError(
+            "the Python package index cannot be reached",
+            why=said,
+            next_step="check proxy and certificate settings (HTTPS_PROXY, SSL_CERT_FILE)",
+        )
+    raise PinsError("the requirements cannot be met together", why=said)
+
+
+def update_locks(
+    layout: Layout, reporter: Reporter, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Make the three locks anew from ``pins.toml``; each is replaced by rename when it is complete.
+
+    Raises:
+        PinsError: the requirements cannot be met together.
+        NetworkError: the index cannot be reached.
+    """
+    pins = load_pins(layout.project / PINS_FILE)
+    host = dict(pins.host.requirements)
+    universal = ["--universal", "--python-version", min(pins.host.python, key=_minor)]
+    train = ["--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM]
+    texts = {}
+    with reporter.activity("locking Python requirements") as activity:
+        for name, requirements, options in (
+            (HOST_LOCK, host, universal),
+            (TEST_LOCK, {**host, **pins.test.requirements}, universal),
+            (TRAIN_LOCK, dict(pins.train.requirements), train),
+        ):
+            activity.update(name)
+            texts[name] = lock_text(requirements, options, environ)
+    for name, text in texts.items():
+        _replace(layout.project / name, text)
+        reporter.step(f"{name} made anew")
+    check_locks(layout.project, pins)
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _replace(path: Path, text: str) -> None:
+    finished = path.with_name(path.name + ".new")
+    finished.write_text(text, encoding="utf-8")
+    finished.replace(path)
+
+
+def update_packages(
+    engine: Engine, layout: Layout, reporter: Reporter, environ: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """Write the mirror's current version, sha256 and size of each cross package into ``pins.toml``.
+
+    The values come from the suite's index, which apt has checked against Debian's signing keys.
+
+    Returns:
+        One line for each package that changed.
+
+    Raises:
+        NetworkError: the mirror cannot be reached.
+        PinnedPackageGoneError: the mirror has no package of that name.
+    """
+    import tomlkit
+
+    from toolchain.images.build import ensure_image
+    from toolchain.images.debian import offered_packages
+    from toolchain.images.fetch import open_fetch_container
+
+    path = layout.project / PINS_FILE
+    pins: Pins = load_pins(path)
+    base = ensure_image(
+        engine, "base", pins=pins, layout=layout, reporter=reporter, environ=environ
+    )
+    with open_fetch_container(engine, base, layout, environ) as container:
+        offered: Mapping[str, FilePin] = offered_packages(container, list(pins.cross.packages))
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    tables = document["cross"]["packages"]  # type: ignore[index]
+    changes = []
+    for name, pin in offered.items():
+        old = pins.cross.packages[name]
+        if pin != old:
+            changes.append(f"{name}: {old.version} -> {pin.version}")
+            for key, value in pin.model_dump().items():
+                tables[name][key] = value  # type: ignore[index]
+    if changes:
+        _replace(path, tomlkit.dumps(document))
+    for change in changes:
+        reporter.step(change)
+    return tuple(changes)
