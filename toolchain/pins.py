@@ -1,4 +1,4 @@
-"""Typed reader of ``pins.toml``, the one list of everything pinned, and of the locks made from it."""
+"""Typed reader of ``pins.toml``, the one list of everything pinned, and of its locks."""
 
 from __future__ import annotations
 

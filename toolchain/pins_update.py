@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,11 @@ _LAST_LINES = 8
 
 
 def lock_text(
-    requirements: Mapping[str, str], options: list[str], environ: Mapping[str, str] = os.environ
+    requirements: Mapping[str, str],
+    options: list[str],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    constraints: str = "",
 ) -> str:
     """Return a hash lock of ``requirements`` and all they need.
 
@@ -41,6 +46,7 @@ def lock_text(
         requirements: exact version by name.
         options: which Pythons and platforms, in uv's words.
         environ: proxies, certificates and index settings for uv.
+        constraints: another lock, whose versions are taken where it has them.
 
     Raises:
         PinsError: the requirements cannot be met together, or uv is not installed.
@@ -49,17 +55,21 @@ def lock_text(
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}")
     if uv is None:
         raise PinsError("uv is not installed", next_step=f"pip install -r {TEST_LOCK}")
-    done = subprocess.run(
-        [
-            *(uv, "pip", "compile", "-", "--no-config", "--generate-hashes", "--no-header"),
-            *("--no-annotate", "--only-binary", ":all:", "--quiet", *options),
-        ],
-        input="".join(f"{name}=={version}\n" for name, version in sorted(requirements.items())),
-        env=dict(environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as known:
+        known.write(constraints)
+        known.flush()
+        done = subprocess.run(
+            [
+                *(uv, "pip", "compile", "-", "--no-config", "--generate-hashes", "--no-header"),
+                *("--no-annotate", "--only-binary", ":all:", "--quiet", "--constraint", known.name),
+                *options,
+            ],
+            input="".join(f"{name}=={version}\n" for name, version in sorted(requirements.items())),
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode == 0:
         return _HEADER + done.stdout
     said = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
@@ -85,7 +95,7 @@ def update_locks(
     host = dict(pins.host.requirements)
     universal = ["--universal", "--python-version", min(pins.host.python, key=_minor)]
     train = ["--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM]
-    texts = {}
+    texts: dict[str, str] = {}
     with reporter.activity("locking Python requirements") as activity:
         for name, requirements, options in (
             (HOST_LOCK, host, universal),
@@ -93,7 +103,8 @@ def update_locks(
             (TRAIN_LOCK, dict(pins.train.requirements), train),
         ):
             activity.update(name)
-            texts[name] = lock_text(requirements, options, environ)
+            known = texts[HOST_LOCK] if name == TEST_LOCK else ""
+            texts[name] = lock_text(requirements, options, environ, constraints=known)
     for name, text in texts.items():
         _replace(layout.project / name, text)
         reporter.step(f"{name} made anew")
@@ -127,25 +138,27 @@ def update_packages(
     import tomlkit
 
     from toolchain.images.build import ensure_image
-    from toolchain.images.debian import offered_packages
-    from toolchain.images.fetch import open_fetch_container
+    from toolchain.images.container import open_fetch_container
+    from toolchain.images.debian import offered_packages, update_index
+    from toolchain.images.site import site_settings
 
     path = layout.project / PINS_FILE
     pins: Pins = load_pins(path)
     base = ensure_image(
         engine, "base", pins=pins, layout=layout, reporter=reporter, environ=environ
     )
-    with open_fetch_container(engine, base, layout, environ) as container:
+    with open_fetch_container(engine, base, layout, site_settings(environ)) as container:
+        update_index(container, pins.debian.suite)
         offered: Mapping[str, FilePin] = offered_packages(container, list(pins.cross.packages))
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    tables = document["cross"]["packages"]  # type: ignore[index]
+    tables = document["cross"]["packages"]
     changes = []
     for name, pin in offered.items():
         old = pins.cross.packages[name]
         if pin != old:
             changes.append(f"{name}: {old.version} -> {pin.version}")
             for key, value in pin.model_dump().items():
-                tables[name][key] = value  # type: ignore[index]
+                tables[name][key] = value
     if changes:
         _replace(path, tomlkit.dumps(document))
     for change in changes:

@@ -6,6 +6,18 @@
 
 #include "boards/common/board.h"
 
+namespace {
+
+void Write(const char* text) { BoardConsoleWrite(text, std::strlen(text)); }
+
+[[noreturn]] void HaltAfter(const char* last_words) {
+  Write(last_words);
+  Write("\r\n");
+  BoardHalt();
+}
+
+}  // namespace
+
 void BoardHalt() {
   BoardConsoleFlush();
   __asm volatile("cpsid i" ::: "memory");
@@ -13,16 +25,21 @@ void BoardHalt() {
 }
 
 void BoardFatal(const char* message) {
-  constexpr char kPrefix[] = "error: ";
-  BoardConsoleWrite(kPrefix, sizeof(kPrefix) - 1);
-  BoardConsoleWrite(message, std::strlen(message));
-  BoardConsoleWrite("\r\n", 2);
-  BoardHalt();
+  Write("error: ");
+  HaltAfter(message);
 }
 
 extern "C" {
 
 void abort() { BoardFatal("abort"); }
+
+// The C library's own would link its formatted output and, with that, a heap.
+void __assert_func(const char* file, int, const char*, const char* expression) {
+  Write("error: ");
+  Write(file);
+  Write(": assertion failed: ");
+  HaltAfter(expression);
+}
 
 void __cxa_pure_virtual() { BoardFatal("pure virtual call"); }
 

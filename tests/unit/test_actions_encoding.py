@@ -117,8 +117,8 @@ def _wire(message: Any) -> bytes:
     return encoded
 
 
-_text = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
-_name = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
+_text = st.text(st.characters(codec="utf-8"), max_size=12)
+_name = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 _pair_maps = st.dictionaries(_text, _text, max_size=5)
 _digests = st.builds(
     Digest,

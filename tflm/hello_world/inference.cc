@@ -87,13 +87,15 @@ void PrepareInference(const char* program) {
       !IsScalar(g_input) || !IsScalar(g_output)) {
     BoardFatal("the model has not one scalar input and one scalar output");
   }
+  // Asked for before the banner begins, because a build with logs prints lines of its own here.
+  const auto used = static_cast<int32_t>(g_interpreter->arena_used_bytes());
   PrintText(program);
   PrintText(": board=");
   PrintText(kBoardName);
   PrintText(" model=");
   PrintText(kModelName);
   PrintText(kIsInt8 ? " type=int8 arena=" : " type=float arena=");
-  PrintDecimal(static_cast<int32_t>(g_interpreter->arena_used_bytes()));
+  PrintDecimal(used);
   PrintText("/");
   PrintDecimal(kModelArenaSize);
   PrintText("\r\n");

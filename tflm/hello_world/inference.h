@@ -27,7 +27,7 @@ Inference Infer(float x);
 // Runs an int8 model on `raw_input`; `x` is then what that stands for.
 Inference InferRaw(int8_t raw_input);
 
-// Prints "x_value: …, y_value: … raw: …".
+// Prints the line "x_value: ... y_value: ... raw: ...".
 void PrintInference(const Inference& inference);
 
 #endif  // TFLM_HELLO_WORLD_INFERENCE_H_

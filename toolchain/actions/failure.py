@@ -65,8 +65,8 @@ def step_failure(
 
 
 def _end(both: list[str], errors: list[str]) -> list[str]:
-    # The two streams come through two pipes, so that an error may stand before much that the command
-    # wrote earlier: what was cut of it goes to the end.
+    # The two streams come through two pipes, so that an error may stand before much that was
+    # written earlier: what would be cut of it goes to the end.
     shown = set(both[-LINES_SHOWN:])
     cut = [line for line in errors[-ERROR_LINES_SHOWN:] if line not in shown]
     return both[len(cut) - LINES_SHOWN :] + cut

@@ -64,12 +64,8 @@ def install_advice(
         kernel: as ``platform.release()`` says; Microsoft's tells WSL.
     """
     system = platform.system() if system is None else system
-    if system == "Darwin":
-        return _MACOS
-    if system == "Windows":
-        return _WINDOWS
     if system != "Linux":
-        return _OTHER
+        return {"Darwin": _MACOS, "Windows": _WINDOWS}.get(system, _OTHER)
     release = read_os_release() if os_release is None else os_release
     if "microsoft" in (platform.release() if kernel is None else kernel).lower():
         return _WSL

@@ -27,6 +27,7 @@ CALL_SECONDS = 1800
 
 _SERVICE_SECONDS = 15.0
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+PLATFORM = "linux/amd64"
 _X86_64 = {"x86_64", "amd64"}
 
 
@@ -55,6 +56,11 @@ class Engine:
     architecture: str
     data_root: Path
     address: Candidate
+
+    @property
+    def foreign_platform(self) -> str | None:
+        """The images' platform where the engine has to be told; None on x86-64."""
+        return None if self.architecture in _X86_64 else PLATFORM
 
     def with_timeout(self, seconds: int) -> Any:
         """Return a further client whose reads end after ``seconds`` of silence."""
@@ -193,8 +199,8 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Open the Docker Engine to use, starting a private one where none answers.
 
-    In this order: ``DOCKER_HOST``, ``DOCKER_CONTEXT`` or the current context, the default socket. If
-    none answers and we are root on Linux: dockerd is started with its own socket, data and run
+    In this order: ``DOCKER_HOST``, ``DOCKER_CONTEXT`` or the current context, the default socket.
+    If none answers and we are root on Linux: dockerd is started with its own socket, data and run
     folder under ``layout.engine``, and stopped when the last command that uses it ends; on
     Debian-family machines ``docker.io`` is installed for that unless ``TOOLCHAIN_NO_INSTALL=1``.
 
@@ -202,8 +208,8 @@ def open_engine(
         The engine; its client is closed at the end.
 
     Raises:
-        EngineUnavailableError: no engine answers and none may or can be started, or it is on another
-            machine.
+        EngineUnavailableError: no engine answers and none may or can be started, or it is on
+            another machine.
         EngineTooOldError: the engine's API is older than the pinned minimum.
         PinsError: ``pins.toml`` cannot be read.
     """

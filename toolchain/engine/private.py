@@ -231,7 +231,7 @@ def _start(
 def _launch(
     arguments: list[str], log: IO[bytes], environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C must reach the command only, which then stops the engine in order.
+    # A session of its own: Ctrl-C must reach the command only, which then stops the engine.
     return subprocess.Popen(
         arguments,
         stdin=subprocess.DEVNULL,
@@ -318,13 +318,12 @@ def mounts_below(folder: Path) -> list[Path]:
         lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    points = [
-        Path(line.split()[1].replace("\\040", " ").replace("\\134", "\\")) for line in lines
-    ]
+    points = [Path(line.split()[1].replace("\\040", " ").replace("\\134", "\\")) for line in lines]
     inside = {point for point in points if point.is_relative_to(folder)}
     return sorted(inside, key=lambda point: len(point.parts), reverse=True)
 
 
 def _unmount_below(folder: Path) -> None:
     for point in mounts_below(folder):
-        subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
+        arguments = [shutil.which("umount") or "/bin/umount", "--lazy", str(point)]
+        subprocess.run(arguments, capture_output=True, check=False)

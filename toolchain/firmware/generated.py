@@ -111,8 +111,8 @@ def target_arch(board: Board) -> str:
 def render_linker_script(board: Board) -> str:
     """Return ``memory.ld``: GNU ld script for the image of ``board``.
 
-    The image begins with the vector table, padded to its alignment. Data and bss grow up from the
-    start of the RAM, the stack grows down from ``__initial_stack_pointer``; that they do not meet is
+    The image begins with the vector table, padded to its alignment. Data and bss lie at the start
+    of the RAM, the stack grows down from ``__initial_stack_pointer``; that they do not meet is
     asserted with the board's ``stack_size``.
     """
     application = board.application
@@ -130,7 +130,7 @@ def render_linker_script(board: Board) -> str:
 
 
 def render_make_fragment(board: Board) -> str:
-    """Return ``target.mk``: the board's facts as make variables, frequencies in Hz, baud in bit/s."""
+    """Return ``target.mk``: the board's facts as make variables, clock in Hz, baud in bit/s."""
     return _MAKE_FRAGMENT.substitute(
         name=board.name,
         arch=target_arch(board),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
+import os
 import shutil
 import tarfile
 import tempfile
@@ -23,7 +25,7 @@ from tenacity import (
 
 from toolchain.engine.connection import Engine
 from toolchain.errors import NetworkError, ToolchainError
-from toolchain.images.definition import PLATFORM, WORK_LABEL
+from toolchain.images.definition import WORK_LABEL
 from toolchain.images.faults import fetch_error, is_transient
 from toolchain.images.site import Site
 from toolchain.layout import Layout
@@ -141,8 +143,8 @@ def open_fetch_container(
 ) -> Iterator[FetchContainer]:
     """Start a container of ``image`` for fetching and remove it at the end, whatever happens.
 
-    The host's network is used because a private engine has no bridge, and because a proxy may listen
-    on this machine only.
+    The host's network is used because a private engine has no bridge, and because a proxy may
+    listen on this machine only.
 
     Raises:
         docker.errors.APIError: the engine refuses.
@@ -153,14 +155,11 @@ def open_fetch_container(
     try:
         out = scratch / "out"
         out.mkdir()
-        binds = [
-            f"{source}:{target}:ro,z"
-            for source, target in site.mounts(scratch).items()
-        ]
+        binds = [f"{source}:{target}:ro,z" for source, target in site.mounts(scratch).items()]
         container = engine.client.containers.create(
             image,
             ["sleep", str(_LIFETIME_SECONDS)],
-            platform=PLATFORM if engine.api_version != "1.40" else None,
+            platform=engine.foreign_platform,
             network_mode=network,
             user="0:0",
             environment=dict(site.environment),
@@ -172,5 +171,16 @@ def open_fetch_container(
         yield FetchContainer(engine, container.id, out, site)
     finally:
         if container is not None:
+            _give_back(engine, container)
             container.remove(force=True, v=True)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _give_back(engine: Engine, container: Any) -> None:
+    """Let this user remove what root wrote; a rootless engine's root is the user already."""
+    from docker.errors import APIError
+
+    if engine.rootless or os.getuid() == 0:
+        return
+    with contextlib.suppress(APIError):
+        container.exec_run(["chown", "-R", f"{os.getuid()}:{os.getgid()}", OUT], user="0:0")

@@ -39,9 +39,7 @@ def update_index(container: FetchContainer, suite: str, said: Said | None = None
     """
     mirror = container.site.debian_mirror
     if mirror:
-        lines = [
-            f"deb {mirror} {name} main" for name in (suite, f"{suite}-updates")
-        ]
+        lines = [f"deb {mirror} {name} main" for name in (suite, f"{suite}-updates")]
         container.write_file("/etc/apt/sources.list", "\n".join([*lines, ""]).encode())
         container.run(
             ["find", "/etc/apt/sources.list.d", "-type", "f", "-delete"], "the package sources"
@@ -107,7 +105,9 @@ def parse_package_records(text: str) -> dict[str, FilePin]:
     """
     found: dict[str, FilePin] = {}
     for record in re.split(r"\n\s*\n", text):
-        fields = dict(re.findall(r"^(Package|Version|Size|SHA256): *(\S+) *$", record, re.MULTILINE))
+        fields = dict(
+            re.findall(r"^(Package|Version|Size|SHA256): *(\S+) *$", record, re.MULTILINE)
+        )
         if len(fields) == 4 and fields["Package"] not in found:
             found[fields["Package"]] = FilePin(
                 version=fields["Version"], sha256=fields["SHA256"], size=int(fields["Size"])

@@ -24,8 +24,6 @@ WORK_LABEL = "org.tinyml-toolchain.work"
 RECORD_FOLDER = "/usr/share/tinyml-toolchain"
 """Folder in the train and cross images with ``packages.txt`` and ``content.sha256``."""
 
-PLATFORM = "linux/amd64"
-
 BASE_EPOCH = 1735689600
 """Modification time given to a bootstrapped base's files: 2025-01-01T00:00:00Z."""
 
@@ -96,8 +94,7 @@ def image_content(kind: Kind, pins: Pins, layout: Layout) -> str:
         "parent": image_name(definition.parent, pins, layout) if definition.parent else "",
         "pins": definition.pins,
         "files": {
-            path: hashlib.sha256((layout.project / path).read_bytes()).hexdigest()
-            for path in paths
+            path: hashlib.sha256((layout.project / path).read_bytes()).hexdigest() for path in paths
         },
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -88,10 +88,12 @@ class Downloads:
         finished.replace(path)
 
     def read_list(self, key: str) -> dict[str, Digest] | None:
-        """Return the files remembered under ``key``; None when unknown, unreadable or incomplete."""
+        """Return the files remembered under ``key``; None when unknown or incomplete."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             content = json.loads(self._list_path(key).read_text(encoding="utf-8"))
-            files = {str(name): Digest(str(sha), int(size)) for name, (sha, size) in content.items()}
+            files = {
+                str(name): Digest(str(sha), int(size)) for name, (sha, size) in content.items()
+            }
             if all(self.has(digest) for digest in files.values()):
                 return files
         return None

@@ -10,6 +10,7 @@ from toolchain.errors import (
     PinnedPackageGoneError,
     ToolchainError,
 )
+from toolchain.images.site import DEBIAN_MIRROR_VARIABLE
 
 LAST_LINES = 6
 
@@ -66,7 +67,7 @@ _HINTS = (
     (
         _TRANSIENT,
         "the server did not answer in time or broke off, several times",
-        "try again later, or set a mirror (TOOLCHAIN_DEBIAN_MIRROR, PIP_INDEX_URL)",
+        f"try again later, or set a mirror ({DEBIAN_MIRROR_VARIABLE}, PIP_INDEX_URL)",
     ),
     (
         _UNREACHABLE,
@@ -103,8 +104,8 @@ def _mismatch(said: str, purpose: str) -> DigestMismatchError:
     )
 
 
-def fetch_error(said: str, purpose: str) -> ToolchainError:
-    """Return the error that fits what a client said.
+def known_error(said: str, purpose: str) -> ToolchainError | None:
+    """Return the error that fits what a client said; None when it is of no known kind.
 
     Args:
         said: its output and error text together.
@@ -124,10 +125,15 @@ def fetch_error(said: str, purpose: str) -> ToolchainError:
         return PinnedPackageGoneError(
             f"{purpose} could not be fetched: a pinned version is no longer offered",
             why=f"mirrors keep the newest version only; it said last:\n{last_lines(said)}",
-            next_step="./invoke pins --update takes the current version, "
-            f"or set {'TOOLCHAIN_DEBIAN_MIRROR'} to a mirror that keeps old ones",
+            next_step=f"set {DEBIAN_MIRROR_VARIABLE} to a mirror that keeps old versions, or take "
+            "the current one with ./invoke pins --update",
         )
-    return NetworkError(
+    return None
+
+
+def fetch_error(said: str, purpose: str) -> ToolchainError:
+    """Return the error that fits what a client said, which is about the network if nothing else."""
+    return known_error(said, purpose) or NetworkError(
         f"{purpose} could not be fetched",
         why=f"it said last:\n{last_lines(said)}",
         next_step="check the network, http_proxy, https_proxy and SSL_CERT_FILE",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,9 @@ class Fetcher:
         self._downloads.write_list(key, files)
         return files
 
-    def train_files(self, lock_text: bytes, lock: tuple[LockedRequirement, ...]) -> dict[str, Files]:
+    def train_files(
+        self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
+    ) -> dict[str, Files]:
         """Return what the train image is built from: ``system``, ``build`` and ``wheels``.
 
         Args:
@@ -115,29 +118,28 @@ class Fetcher:
             "build": _key("build", train.system_packages, train.build_packages, identity),
             "wheels": _key("wheels", train.python, hashlib.sha256(lock_text).hexdigest()),
         }
-        known = {name: self._downloads.read_list(key) for name, key in keys.items()}
-        if all(files is not None for files in known.values()):
-            return {name: files for name, files in known.items() if files is not None}
         found: dict[str, Files] = {}
+        for name, key in keys.items():
+            known = self._downloads.read_list(key)
+            if known is not None:
+                found[name] = known
+        if found.keys() == keys.keys():
+            return found
         with self._open("fetching Python and its wheels") as (container, said):
             debian.update_index(container, self._pins.debian.suite, said)
             system = debian.download(container, dict.fromkeys(train.system_packages), said)
             names = {path.name for path in system}
             both = dict.fromkeys((*train.system_packages, *train.build_packages))
             build = [
-                path
-                for path in debian.download(container, both, said)
-                if path.name not in names
+                path for path in debian.download(container, both, said) if path.name not in names
             ]
             found["system"] = {path.name: self._downloads.add(path, path.name) for path in system}
             found["build"] = {path.name: self._downloads.add(path, path.name) for path in build}
-            wheels = known["wheels"]
-            if wheels is None:
+            if "wheels" not in found:
                 debian.install(container, [*both, *self._certificate_packages()], said)
-                wheels = download_wheels(
-                    container, train.python, lock_text, lock, self._downloads, said
+                found["wheels"] = download_wheels(
+                    container, train.python, (lock_text, lock), self._downloads, said
                 )
-            found["wheels"] = wheels
         for name, files in found.items():
             self._downloads.write_list(keys[name], files)
         return found
@@ -160,42 +162,18 @@ class Fetcher:
     def _certificate_packages(self) -> tuple[str, ...]:
         return () if self._site.certificates else self._pins.fetch.pip_packages
 
-    def _open(self, text: str) -> _Opened:
-        return _Opened(self, text)
+    @contextmanager
+    def _open(self, text: str) -> Iterator[tuple[FetchContainer, debian.Said]]:
+        with (
+            self._reporter.activity(text) as activity,
+            open_fetch_container(
+                self._engine, self._base, self._layout, self._site, network=self._network
+            ) as container,
+        ):
+            yield container, activity.update
 
 
-class _Opened:
-    """A container and a progress line, together."""
-
-    def __init__(self, fetcher: Fetcher, text: str) -> None:
-        self._fetcher = fetcher
-        self._text = text
-
-    def __enter__(self) -> tuple[FetchContainer, debian.Said]:
-        from contextlib import ExitStack
-
-        fetcher = self._fetcher
-        with ExitStack() as stack:
-            activity = stack.enter_context(fetcher._reporter.activity(self._text))
-            container = stack.enter_context(
-                open_fetch_container(
-                    fetcher._engine,
-                    fetcher._base,
-                    fetcher._layout,
-                    fetcher._site,
-                    network=fetcher._network,
-                )
-            )
-            self._stack = stack.pop_all()
-        return container, activity.update
-
-    def __exit__(self, *details: Any) -> None:
-        self._stack.__exit__(*details)
-
-
-def _choose_pinned(
-    out: Path, packages: Mapping[str, FilePin]
-) -> dict[Path, frozenset[str] | None]:
+def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, frozenset[str] | None]:
     """Return each fetched file with the digests it may have, all of them checked.
 
     Raises:
@@ -223,8 +201,7 @@ def _choose_pinned(
 def download_wheels(
     container: FetchContainer,
     python: str,
-    lock_text: bytes,
-    lock: tuple[LockedRequirement, ...],
+    lock: tuple[bytes, tuple[LockedRequirement, ...]],
     downloads: Downloads,
     said: debian.Said | None = None,
 ) -> Files:
@@ -233,8 +210,7 @@ def download_wheels(
     Args:
         container: one that has Python with its venv module.
         python: minor version of that Python.
-        lock_text: the lock as pip reads it.
-        lock: the same, parsed.
+        lock: the lock as pip reads it, and parsed.
         downloads: where they go.
         said: told each line of pip.
 
@@ -244,12 +220,18 @@ def download_wheels(
         DigestMismatchError: a wheel is not the locked one; none of them is kept.
     """
     container.run([f"python{python}", "-m", "venv", "/opt/fetch"], "pip")
-    container.write_file("/opt/train.lock", lock_text)
+    container.write_file("/opt/train.lock", lock[0])
     folder = container.out / "wheels"
     container.run(
         [
             *("/opt/fetch/bin/pip", "download", "--require-hashes", "--only-binary", ":all:"),
-            *("--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"),
+            *(
+                "--no-deps",
+                "--no-cache-dir",
+                "--disable-pip-version-check",
+                "--progress-bar",
+                "off",
+            ),
             *("--no-input", "--timeout", "20", "--retries", "2"),
             *("--dest", f"{OUT}/wheels", "--requirement", "/opt/train.lock"),
         ],
@@ -257,7 +239,7 @@ def download_wheels(
         said=said,
     )
     accepted: dict[str, frozenset[str]] = {}
-    for item in lock:
+    for item in lock[1]:
         accepted[item.name] = accepted.get(item.name, frozenset()) | item.hashes
     wheels = sorted(folder.iterdir())
     for wheel in wheels:

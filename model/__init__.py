@@ -1,0 +1,4 @@
+"""What runs inside the train image: data, networks, training, conversion, embedding, references.
+
+Nothing here imports the orchestration library, and that library imports nothing of this.
+"""

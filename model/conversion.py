@@ -1,0 +1,88 @@
+"""Turns a trained Keras network into ``.tflite`` files that the pinned tree computes rightly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.data import Column
+
+
+def load_network(path: Path) -> Any:
+    """Load a ``.keras`` file without its optimizer.
+
+    Code inside the file (a Lambda layer) is not run.
+    """
+    import keras
+
+    return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def convert_float(network: Any) -> bytes:
+    """Return the network as a float32 ``.tflite`` of batch size 1."""
+    return _converted(_converter(network))
+
+
+def convert_int8(network: Any, representative: Column) -> bytes:
+    """Return the network quantised to int8 throughout, input and output included.
+
+    Dense weights get one scale a tensor: the pinned FULLY_CONNECTED kernel reads one only.
+
+    Args:
+        network: a Keras model with one input of shape ``(batch, 1)``.
+        representative: inputs, shape ``(n,)``, from which the ranges of all tensors are taken.
+    """
+    import tensorflow as tf
+
+    def samples() -> Iterator[list[np.ndarray[Any, np.dtype[np.float32]]]]:
+        for value in representative:
+            yield [value.reshape(1, 1)]
+
+    converter = _converter(network)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    return _converted(converter)
+
+
+def _converter(network: Any) -> Any:
+    """Return a converter of the network at batch size 1.
+
+    An open batch size would bring SHAPE and STRIDED_SLICE along; the first has no kernel.
+    """
+    import keras
+    import tensorflow as tf
+
+    shape = (1, *network.input_shape[1:])
+    fixed = keras.models.clone_model(network, input_tensors=keras.Input(batch_shape=shape))
+    fixed.set_weights(network.get_weights())
+    return tf.lite.TFLiteConverter.from_keras_model(fixed)
+
+
+def _converted(converter: Any) -> bytes:
+    with _quiet_output():
+        return bytes(converter.convert())
+
+
+@contextmanager
+def _quiet_output() -> Iterator[None]:
+    """Keep the converter's progress chatter, written below Python too, off the terminal."""
+    kept = [os.dup(1), os.dup(2)]
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        for number, saved in enumerate(kept, start=1):
+            os.dup2(saved, number)
+            os.close(saved)
+        os.close(nothing)

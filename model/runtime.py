@@ -1,0 +1,25 @@
+"""Makes TensorFlow compute the same bits on every run, on any number of cores."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def deterministic_tensorflow() -> Any:
+    """Import TensorFlow in its reproducible setting and return the module.
+
+    One thread, because sums split over threads round differently with their number; oneDNN's
+    rewriting of operators is off, because it chooses its arithmetic by the processor.
+    Must be called before anything else imports TensorFlow.
+    """
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    return tf

@@ -1,0 +1,429 @@
+"""The core, its memories and peripherals, running one image; every broken rule ends the run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import unicorn
+from unicorn import arm_const as arm
+
+from simulator.clock import Clock
+from simulator.counter import InstructionCounter
+from simulator.halt import HALT_WINDOW, TRACED, describe_idle_loop, is_endless
+from simulator.instructions import is_floating_point, sleep_or_yield
+from simulator.memory import MemoryMap
+from simulator.registers import Peripheral
+from simulator.rules import RuleBrokenError
+from simulator.symbols import Symbols
+from toolchain.boards import Board
+from toolchain.errors import SimulationFaultError, SimulationIncompleteError
+
+_MODELS = {
+    "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4,
+    "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7,
+}
+_NEVER = 0xFFFF_FFFE
+"""An address that no instruction can stand at."""
+
+_RETURN_FROM_RESET = 0xFFFF_FFFF
+_THUMB_BIT = 1 << 24
+_STATE = (
+    *(arm.UC_ARM_REG_R0 + index for index in range(13)),
+    arm.UC_ARM_REG_SP,
+    arm.UC_ARM_REG_LR,
+    arm.UC_ARM_REG_PC,
+    arm.UC_ARM_REG_XPSR,
+    arm.UC_ARM_REG_FPSCR,
+    *(arm.UC_ARM_REG_D0 + index for index in range(16)),
+)
+_EXCEPTIONS = {
+    1: ("an undefined instruction ran", "the program jumped into data or past its end"),
+    2: ("the core took a supervisor call (svc)", "no system call handler is modelled"),
+    3: ("instructions were fetched where there are none", "a wrong function pointer or return"),
+    7: ("the core met a breakpoint (bkpt)", "no debugger is there: on the board it is a HardFault"),
+    8: (
+        "the program returned from its reset handler or from an exception that never was",
+        "nothing called the reset handler, so it must not return",
+    ),
+    17: ("a coprocessor that is not there was used", "the code is made for another core"),
+    18: ("the core left Thumb state", "a branch went to an even address"),
+}
+_READ = ctypes.CFUNCTYPE(
+    ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_void_p
+)
+_WRITE = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_uint64, ctypes.c_void_p
+)
+
+
+class Machine:
+    """A core in reset state, with nothing in its address space but memories.
+
+    Args:
+        board: says which core, and where memories are.
+        image: the flashable file.
+        stack_pointer: what the boot code loads; its top of stack.
+        entry: address of the first instruction, bit 0 set.
+        symbols: for messages.
+        native_counter: whether host code may count; False is slower and the same.
+
+    Attributes:
+        clock: time for timers.
+        console_tail: returns what the firmware printed last, for messages.
+        address_owner: returns who owns an address where nothing is modelled, or ''.
+        on_mark: called when the instruction at ``mark`` is about to run.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        image: bytes,
+        stack_pointer: int,
+        entry: int,
+        symbols: Symbols,
+        *,
+        native_counter: bool = True,
+    ) -> None:
+        self._board = board
+        self._symbols = symbols
+        self._engine = engine = unicorn.Uc(
+            unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
+        )
+        engine.ctl_set_cpu_model(_MODELS[board.core.cpu])
+        self._memory = MemoryMap(engine, board, image, stack_pointer)
+        self._counter = InstructionCounter(self._event, native=native_counter)
+        self._counter.attach(engine)
+        self.clock = Clock(lambda: self._counter.count)
+        self.console_tail: Callable[[], str] = str
+        self.address_owner: Callable[[int], str] = lambda _address: ""
+        self.on_mark: Callable[[int], None] = lambda _address: None
+        self._callbacks: list[Any] = []
+        self._failure: BaseException | None = None
+        self._event_address: int | None = None
+        self._fpu_on = False
+        self._not_floating_point: set[int] = set()
+        self._stop_asked = False
+        self._stopped = False
+        self._limit = 0
+        self._window = HALT_WINDOW
+        self._writes = self._writes_at_limit = 0
+        self._trace: list[tuple[int, ...]] | None = None
+        self._polled: set[tuple[Peripheral, int]] = set()
+        self._add_hooks()
+        if self._memory.border:
+            self._add_peripheral(self._memory.border)
+        engine.reg_write(arm.UC_ARM_REG_SP, stack_pointer)
+        engine.reg_write(arm.UC_ARM_REG_LR, _RETURN_FROM_RESET)
+        self._entry = entry
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed since reset."""
+        return self._counter.count
+
+    @property
+    def mark(self) -> int:
+        """Address of the instruction before which ``on_mark`` is called."""
+        return self._counter.mark
+
+    @mark.setter
+    def mark(self, address: int) -> None:
+        self._counter.mark = address
+
+    @property
+    def return_address(self) -> int:
+        """Where the function that was just entered returns to."""
+        return int(self._engine.reg_read(arm.UC_ARM_REG_LR)) & ~1
+
+    def program_counter(self) -> int:
+        """Return the address of the running instruction."""
+        return int(self._engine.reg_read(arm.UC_ARM_REG_PC))
+
+    def has_memory(self, address: int, size: int) -> bool:
+        """Return whether the application can read ``size`` bytes at ``address`` as memory."""
+        regions = [each for each in self._board.memory if each.kind == "ram"]
+        return any(
+            region.contains(address, size) for region in (*regions, self._board.application_region)
+        )
+
+    def add_peripherals(self, peripherals: Iterable[Peripheral]) -> None:
+        """Put peripherals into the address space."""
+        for peripheral in peripherals:
+            self._add_peripheral(peripheral)
+
+    def _add_peripheral(self, peripheral: Peripheral) -> None:
+        readers, writers = peripheral.readers, peripheral.writers
+
+        def read(_engine: int, offset: int, size: int, _data: int) -> int:
+            try:
+                if self._trace is not None:
+                    self._polled.add((peripheral, offset))
+                if size == 4 and offset in readers:
+                    return readers[offset]()
+                return peripheral.read(offset, size)
+            except BaseException as error:
+                self._fail(error)
+                return 0
+
+        def write(_engine: int, offset: int, size: int, value: int, _data: int) -> None:
+            try:
+                self._writes += 1
+                if size == 4 and offset in writers:
+                    writers[offset](value)
+                else:
+                    peripheral.write(offset, size, value)
+            except BaseException as error:
+                self._fail(error)
+
+        # The binding's own wrapper would make each access three times slower.
+        from unicorn.unicorn_py3 import unicorn as binding
+
+        callbacks = _READ(read), _WRITE(write)
+        self._callbacks.append(callbacks)
+        pointers = [ctypes.cast(callback, ctypes.c_void_p) for callback in callbacks]
+        status = binding.uclib.uc_mmio_map(
+            self._engine._uch, peripheral.base, peripheral.size, pointers[0], None, pointers[1], None
+        )
+        if status != unicorn.UC_ERR_OK:
+            raise unicorn.UcError(status)
+
+    def set_fpu(self, on: bool) -> None:
+        """Switch the floating-point unit; while it is off every instruction is looked at."""
+        self._fpu_on = on
+        self._arm()
+
+    def stop(self) -> None:
+        """End the run before the next instruction."""
+        self._stop_asked = True
+        self._counter.limit = self._counter.count
+
+    def run(self, budget: int, waited_for: str) -> None:
+        """Run from reset until ``stop`` is called.
+
+        Args:
+            budget: instructions after which the run is given up.
+            waited_for: what ends the run, in words.
+
+        Raises:
+            SimulationFaultError: a rule was broken, or the firmware halted.
+            SimulationIncompleteError: the budget is used up.
+        """
+        self._budget, self._waited_for = budget, waited_for
+        self._limit = min(self._window, budget)
+        self._arm()
+        begin = self._entry
+        while not self._stopped:
+            problem = self._run_from(begin)
+            if self._failure is not None:
+                raise self._explained(self._failure)
+            if self._stopped:
+                break
+            self._after_silent_end(problem)
+            begin = self.program_counter() | 1
+
+    def _run_from(self, begin: int) -> unicorn.UcError | None:
+        try:
+            self._engine.emu_start(begin, _NEVER)
+        except unicorn.UcError as error:
+            return error
+        return None
+
+    def _after_silent_end(self, problem: unicorn.UcError | None) -> None:
+        """Handle an end of the engine that no hook explains: it stops at hints and bad code."""
+        address = self.program_counter()
+        hint = sleep_or_yield(self._halfword(address - 2))
+        if hint == "yield":
+            return
+        try:
+            if hint is not None:
+                raise RuleBrokenError(
+                    f"the firmware halted: the core sleeps ({hint}) and nothing will wake it",
+                    why=f"no interrupt is enabled; {self._still_waiting()}",
+                    next_step="read the console's last line for the firmware's own message",
+                    address=address - 2,
+                )
+            if not self._engine.reg_read(arm.UC_ARM_REG_XPSR) & _THUMB_BIT:
+                raise RuleBrokenError(
+                    "the core left Thumb state",
+                    why="a branch or a function pointer went to an even address: INVSTATE UsageFault",
+                )
+            what, why = _EXCEPTIONS[1]
+            raise RuleBrokenError(what, why=f"{why} ({problem})", address=address)
+        except RuleBrokenError as error:
+            raise self._explained(error) from None
+
+    def _add_hooks(self) -> None:
+        engine = self._engine
+
+        def interrupt(_engine: unicorn.Uc, number: int, _data: object) -> None:
+            what, why = _EXCEPTIONS.get(
+                number, (f"the core took exception {number}", "no handler of it is modelled")
+            )
+            self._fail(RuleBrokenError(what, why=why))
+
+        def invalid(
+            _engine: unicorn.Uc, kind: int, address: int, size: int, value: int, _data: object
+        ) -> bool:
+            try:
+                if kind == unicorn.UC_MEM_WRITE_PROT and self._memory.allow_write(
+                    address, size, value
+                ):
+                    return True
+                raise self._bad_access(kind, address, size)
+            except BaseException as error:
+                self._fail(error)
+                return False
+
+        engine.hook_add(unicorn.UC_HOOK_INTR, interrupt)
+        engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, invalid)
+
+    def _bad_access(self, kind: int, address: int, size: int) -> RuleBrokenError:
+        where = f"0x{address:08X}"
+        flash = self._board.application_region
+        if kind == unicorn.UC_MEM_WRITE_PROT and flash.contains(address):
+            return RuleBrokenError(
+                f"{size} bytes were written to flash at {where}",
+                why="flash cannot be written like RAM: a pointer to constant data lost its const, "
+                "or data was not copied to RAM at the start",
+            )
+        verb = {
+            unicorn.UC_MEM_WRITE_UNMAPPED: "written to",
+            unicorn.UC_MEM_WRITE_PROT: "written to",
+            unicorn.UC_MEM_FETCH_UNMAPPED: "fetched as instructions from",
+            unicorn.UC_MEM_FETCH_PROT: "fetched as instructions from",
+        }.get(kind, "read from")
+        reserved = next((r.name for r in self._board.reserved if r.contains(address)), "")
+        owner = self.address_owner(address)
+        if reserved:
+            why = f"it belongs to the {reserved}, which is not the application's"
+            if address < 0x1000:
+                why += "; most likely a null pointer was used"
+        elif owner:
+            why = f"it belongs to {owner}, which the simulator has no model of"
+        else:
+            why = "nothing is at this address: a wild pointer, or a wrong peripheral address"
+        caller = None
+        if kind in {unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT}:
+            caller = self.return_address
+            why += f"; the last call returns to {self._symbols.location(caller)}"
+        return RuleBrokenError(f"{size} bytes were {verb} {where}", why=why, address=caller)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            if isinstance(error, RuleBrokenError) and error.address is None:
+                # During an event the engine's own counter may lag behind.
+                error.address = self._event_address or self.program_counter()
+            self._failure = error
+        self._engine.emu_stop()
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Turn a broken rule into the error that the user sees; leave others as they are."""
+        if not isinstance(error, RuleBrokenError):
+            return error
+        address = self.program_counter() if error.address is None else error.address
+        return SimulationFaultError(
+            f"{error.what}, {self._symbols.location(address)}",
+            why=error.why,
+            next_step=error.next_step,
+        )
+
+    def _still_waiting(self) -> str:
+        tail = self.console_tail()
+        said = f"the console said last: {tail}" if tail else "the console said nothing"
+        return f"waited for {self._waited_for}; {said}"
+
+    # Events of the counter. Each may end the run by _fail; none raises into the engine.
+
+    def _event(self, address: int) -> bool:
+        if self._failure is not None or self._stopped:
+            self._engine.emu_stop()
+            return False
+        self._event_address = address
+        try:
+            return self._handle_event(address)
+        except BaseException as error:
+            self._fail(error)
+            return False
+        finally:
+            self._event_address = None
+
+    def _handle_event(self, address: int) -> bool:
+        if self._stop_asked:
+            self._stopped = True
+            self._engine.emu_stop()
+            return False
+        count = self._counter.count
+        if count >= self._limit:
+            self._at_limit(count)
+        if self._trace is not None:
+            self._follow(address)
+        if not self._fpu_on and address not in self._not_floating_point:
+            self._check_without_fpu(address)
+        if address == self._counter.mark:
+            self.on_mark(address)
+        self._arm(will_run=True)
+        return True
+
+    def _arm(self, *, will_run: bool = False) -> None:
+        """Set the counter's limit to the next instruction that must be looked at."""
+        if self._stop_asked or not self._fpu_on or self._trace is not None:
+            self._counter.limit = self._counter.count + will_run
+        else:
+            self._counter.limit = self._limit
+
+    def _check_without_fpu(self, address: int) -> None:
+        first, second = self._halfword(address), self._halfword(address + 2)
+        if is_floating_point(first, second):
+            raise RuleBrokenError(
+                "a floating-point instruction ran while the floating-point unit is off",
+                why="SCB.CPACR gives no access to coprocessors 10 and 11: NOCP UsageFault",
+                next_step="enable the FPU in the reset handler: CPACR |= 0xF << 20, then dsb, isb",
+                address=address,
+            )
+        if self._board.application_region.contains(address):
+            self._not_floating_point.add(address)
+
+    def _at_limit(self, count: int) -> None:
+        if count >= self._budget:
+            address = self._event_address or self.program_counter()
+            raise SimulationIncompleteError(
+                f"{count:,} instructions ran without {self._waited_for}; "
+                f"the next one is {self._symbols.location(address)}",
+                why=self._still_waiting(),
+                next_step="look for a loop that takes too long at this place",
+            )
+        if self._writes == self._writes_at_limit:
+            self._trace = []
+            self._polled.clear()
+            self.clock.was_read = False
+            self._window *= 2
+        else:
+            self._window = HALT_WINDOW
+        self._writes_at_limit = self._writes
+        self._limit = min(count + self._window, self._budget)
+
+    def _follow(self, address: int) -> None:
+        trace = self._trace
+        assert trace is not None
+        registers = [self._engine.reg_read(register) for register in _STATE]
+        trace.append((address, *registers))
+        if len(trace) < TRACED:
+            return
+        self._trace = None
+        if self.clock.was_read or self._writes != self._writes_at_limit or not is_endless(trace):
+            return
+        what, why = describe_idle_loop(sorted(self._polled, key=lambda each: each[1]))
+        raise RuleBrokenError(
+            what,
+            why="; ".join(filter(None, (why, self._still_waiting()))),
+            address=address,
+        )
+
+    def _halfword(self, address: int) -> int:
+        try:
+            return int.from_bytes(self._engine.mem_read(address, 2), "little")
+        except unicorn.UcError:
+            return 0
+

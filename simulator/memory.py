@@ -1,0 +1,149 @@
+"""Maps a board's memories into the engine: flash as flash, RAM with a watch below the stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import unicorn
+from unicorn.arm_const import UC_ARM_REG_SP
+
+from simulator.registers import Peripheral
+from simulator.rules import RuleBrokenError
+from toolchain.boards import Board
+
+_PAGE = 0x400
+"""Bytes; the engine's smallest unit for the Arm core, and a divisor of every memory here."""
+
+_GUARDED_BLOCK = 0x4000
+"""Bytes that become writable together; fewer blocks are mapped faster."""
+
+_LARGEST_PUSH = 0x100
+"""Bytes; no instruction stores more than this below the stack pointer that it starts with."""
+
+ERASED = 0xFF
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The stack's address range; ``bottom`` is its lowest byte, ``top`` one past its highest."""
+
+    bottom: int
+    top: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.top - self.bottom
+
+    def check_write(self, address: int, stack_pointer: int) -> None:
+        """Check a write below the stack, made with this stack pointer.
+
+        Raises:
+            RuleBrokenError: it is the stack that grew there.
+        """
+        overflown = stack_pointer < self.bottom
+        if overflown or stack_pointer - _LARGEST_PUSH <= address < self.bottom:
+            depth = self.top - min(address, stack_pointer)
+            raise RuleBrokenError(
+                f"the stack overflowed: 0x{address:08X} was written {depth} bytes below its top",
+                why=f"the stack has {self.size} bytes, 0x{self.bottom:08X} to 0x{self.top:08X}; "
+                "deep calls or large local variables need more, and overwrite data below it",
+                next_step="make local variables static, or raise application.stack_size in board.toml",
+            )
+
+
+class BorderPage(Peripheral):
+    """The RAM page in which the stack ends: part stack, part not, so each write is looked at."""
+
+    def __init__(self, engine: unicorn.Uc, base: int, stack: Stack) -> None:
+        super().__init__("RAM", base, _PAGE)
+        self._engine = engine
+        self._stack = stack
+        self._bytes = bytearray(_PAGE)
+
+    def read(self, offset: int, size: int) -> int:
+        """Return what ``size`` bytes at ``offset`` hold."""
+        return int.from_bytes(self._bytes[offset : offset + size], "little")
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """Store ``size`` bytes at ``offset``.
+
+        Raises:
+            RuleBrokenError: the stack overflowed.
+        """
+        if self.base + offset < self._stack.bottom:
+            stack_pointer = self._engine.reg_read(UC_ARM_REG_SP)
+            self._stack.check_write(self.base + offset, stack_pointer)
+        self._bytes[offset : offset + size] = (value & ((1 << 8 * size) - 1)).to_bytes(
+            size, "little"
+        )
+
+
+class MemoryMap:
+    """The memories of a board as the application finds them.
+
+    Only the application's part of the flash is there: what else the flash holds is not the
+    application's to read. RAM below the stack cannot be written, block by block, until it is
+    written with the stack pointer inside the stack: the first write of an overflowing stack is
+    seen, and nothing is slower for it.
+
+    Args:
+        engine: gets the mappings.
+        board: its memories and the application's place.
+        image: the flashable file.
+        stack_top: initial stack pointer.
+    """
+
+    def __init__(self, engine: unicorn.Uc, board: Board, image: bytes, stack_top: int) -> None:
+        self._engine = engine
+        region = board.application_region
+        engine.mem_map(region.origin, region.length, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        engine.mem_write(region.origin, image.ljust(region.length, bytes([ERASED])))
+        self.stack = Stack(stack_top - board.application.stack_size, stack_top)
+        self.border: BorderPage | None = None
+        self._guarded: dict[int, int] = {}
+        for memory in board.memory:
+            if memory.kind == "ram":
+                self._map_ram(memory.origin, memory.end)
+
+    def _map_ram(self, origin: int, end: int) -> None:
+        bottom = self.stack.bottom
+        if not origin <= bottom < end:
+            self._engine.mem_map(origin, end - origin)
+            return
+        border = bottom & ~(_PAGE - 1)
+        block_end = border
+        while block_end > origin:
+            block = max(block_end - _GUARDED_BLOCK, origin)
+            size = block_end - block
+            self._engine.mem_map(block, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+            self._guarded[block] = size
+            block_end = block
+        above = border
+        if border != bottom:
+            self.border = BorderPage(self._engine, border, self.stack)
+            above += _PAGE
+        self._engine.mem_map(above, end - above)
+
+    def allow_write(self, address: int, size: int, value: int) -> bool:
+        """Decide on a write to a page that is not writable; return whether it may go on.
+
+        Args:
+            address: of the first byte.
+            size: bytes.
+            value: what is written, as a signed or unsigned number.
+
+        Raises:
+            RuleBrokenError: the stack overflowed.
+        """
+        for block, length in self._guarded.items():
+            if block <= address < block + length:
+                break
+        else:
+            return False
+        self.stack.check_write(address, self._engine.reg_read(UC_ARM_REG_SP))
+        del self._guarded[block]
+        self._engine.mem_protect(block, length, unicorn.UC_PROT_ALL)
+        # The engine discards the very write that it asked about.
+        self._engine.mem_write(address, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
+        return True

@@ -1,0 +1,99 @@
+"""What a simulation is asked for and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from toolchain.boards import Board
+from toolchain.errors import UsageError
+
+DEFAULT_INSTRUCTION_BUDGET = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class SimulationRequest:
+    """One run of a firmware.
+
+    Exactly one of ``inferences`` and ``until_text`` says when the run ends by itself.
+
+    Attributes:
+        board: the board that the image is flashed to.
+        image: bytes of the flashable file; the first one goes to the board's load address.
+        elf: the file that ``image`` was made from, for names, lines and the extent of an
+            inference; None: messages have addresses only.
+        inferences: end after this many ``x_value`` lines, at least 1.
+        until_text: end after the first console line that holds this text.
+        instruction_budget: instructions after which the run is given up.
+
+    Raises:
+        UsageError: the end is not given, given twice, or not positive.
+    """
+
+    board: Board
+    image: bytes
+    elf: Path | None = None
+    inferences: int | None = None
+    until_text: str | None = None
+    instruction_budget: int = DEFAULT_INSTRUCTION_BUDGET
+
+    def __post_init__(self) -> None:
+        if (self.inferences is None) == (self.until_text is None):
+            raise UsageError("a simulation ends after a number of inferences or at a text, not both")
+        if self.inferences is not None and self.inferences < 1:
+            raise UsageError(
+                f"{self.inferences} inferences cannot be simulated", next_step="ask for 1 or more"
+            )
+        if self.until_text == "":
+            raise UsageError("the text that ends a simulation is empty")
+        if self.instruction_budget < 1:
+            raise UsageError("the instruction budget must be positive")
+
+    @property
+    def waited_for(self) -> str:
+        """What ends the run, in words."""
+        if self.inferences is None:
+            return f"a console line with '{self.until_text}'"
+        return f"{self.inferences} x_value line{'s' if self.inferences > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Inference:
+    """One ``x_value`` line and what happened up to it.
+
+    Attributes:
+        x: the model's input, exactly the printed single-precision bits; ``y`` the output.
+        raw_in: quantised input, -128 to 127; None for a float model. ``raw_out`` the output.
+        x_bits: IEEE-754 single-precision bits of ``x``; ``y_bits`` of ``y``.
+        instructions: executed by the inference, see ``SimulationResult.counted``.
+        brightness: of each LED by name, 0 (off) to 1, when the line was complete.
+    """
+
+    x: float
+    y: float
+    raw_in: int | None
+    raw_out: int | None
+    x_bits: int
+    y_bits: int
+    instructions: int
+    brightness: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """A run that ended as it was asked to.
+
+    Attributes:
+        console: all that the firmware sent, line ends as ``\\n``.
+        instructions: executed from reset to the end. An instruction that an IT block skips counts.
+        counted: what ``Inference.instructions`` counts: ``invoke``: from the entry of the
+            interpreter's Invoke to its return; ``line``: without an ELF that has it, everything
+            from the end of the console line before.
+    """
+
+    console: str
+    inferences: tuple[Inference, ...]
+    instructions: int
+    counted: Literal["invoke", "line"]

@@ -1,0 +1,160 @@
+"""Runs a request: a machine with its chip, listened to on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simulator.boot import read_start_state
+from simulator.chips import Surroundings, find_chip
+from simulator.console import ERROR_PREFIX, Console, parse_result
+from simulator.core import CycleCounter, SystemControlSpace
+from simulator.machine import Machine
+from simulator.request import Inference, SimulationRequest, SimulationResult
+from simulator.rules import RuleBrokenError
+from simulator.symbols import Symbols
+from toolchain.errors import SimulationFaultError, SimulationIncompleteError
+
+INVOKE = "_ZN6tflite16MicroInterpreter6InvokeEv"
+"""tflite::MicroInterpreter::Invoke(), as the linker knows it."""
+
+
+def simulate(request: SimulationRequest, *, native_counter: bool = True) -> SimulationResult:
+    """Run a flashable image until it did what was asked.
+
+    The image is placed at the board's load address and started as the chip's boot code would.
+
+    Args:
+        request: what to run and when to end.
+        native_counter: False counts instructions in Python, as on hosts without native code:
+            the same results, many times slower.
+
+    Raises:
+        SimulationFaultError: the firmware broke a rule of the silicon, or halted.
+        SimulationIncompleteError: the firmware reported an error, printed what cannot be read, or
+            used up the instruction budget.
+        FirmwareInvalidError: the ELF is not the one that the image was made from.
+        BoardDescriptionError: the board's chip has no model, or lacks something the board uses.
+    """
+    return _Simulation(request, native_counter).run()
+
+
+class _InvokeMeter:
+    """Counts the instructions between the entry of Invoke and its return.
+
+    Args:
+        machine: its mark is moved from the entry to the return address and back.
+        entry: address of Invoke.
+    """
+
+    def __init__(self, machine: Machine, entry: int) -> None:
+        self._machine = machine
+        self._entry = entry
+        self._begin = 0
+        self._total = 0
+        machine.on_mark = self._on_mark
+        machine.mark = entry
+
+    def _on_mark(self, address: int) -> None:
+        if address == self._entry:
+            self._begin = self._machine.instructions
+            self._machine.mark = self._machine.return_address
+        else:
+            self._total += self._machine.instructions - self._begin
+            self._machine.mark = self._entry
+
+    def take(self) -> int:
+        """Return the instructions of all inferences since the last call."""
+        total, self._total = self._total, 0
+        return total
+
+
+class _LineMeter:
+    """Counts the instructions from one taking to the next."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._begin = 0
+
+    def take(self) -> int:
+        """Return the instructions since the last call."""
+        begin, self._begin = self._begin, self._machine.instructions
+        return self._begin - begin
+
+
+class _Simulation:
+    def __init__(self, request: SimulationRequest, native_counter: bool) -> None:
+        self._request = request
+        self._inferences: list[Inference] = []
+        board = request.board
+        load_address = board.application.load_address
+        chip_module = find_chip(board)
+        symbols = Symbols.of_file(request.elf, request.image, load_address)
+        try:
+            chip_module.check_image(board, request.image)
+            start = read_start_state(board, request.image)
+        except RuleBrokenError as error:
+            raise SimulationFaultError(
+                f"{error.what}, {symbols.location(error.address or load_address)}",
+                why=error.why,
+                next_step=error.next_step,
+            ) from None
+        self._machine = machine = Machine(
+            board,
+            request.image,
+            start.stack_pointer,
+            start.entry,
+            symbols,
+            native_counter=native_counter,
+        )
+        self._console = Console(self._on_line)
+        self._chip = chip_module.make_chip(
+            Surroundings(board, machine.clock, self._console.put, machine.program_counter)
+        )
+        core = SystemControlSpace(board, machine.clock, machine.has_memory, machine.set_fpu)
+        machine.console_tail = lambda: self._console.tail
+        machine.address_owner = self._chip.owner
+        machine.add_peripherals(
+            (*self._chip.peripherals, core, CycleCounter(machine.clock, lambda: core.trace_enabled))
+        )
+        invoke = symbols.address_of(INVOKE)
+        self._counted_by_invoke = invoke is not None
+        self._take_instructions: Callable[[], int] = (
+            _LineMeter(machine).take if invoke is None else _InvokeMeter(machine, invoke).take
+        )
+
+    def run(self) -> SimulationResult:
+        self._machine.run(self._request.instruction_budget, self._request.waited_for)
+        return SimulationResult(
+            console=self._console.text,
+            inferences=tuple(self._inferences),
+            instructions=self._machine.instructions,
+            counted="invoke" if self._counted_by_invoke else "line",
+        )
+
+    def _on_line(self, line: str) -> None:
+        if line.startswith(ERROR_PREFIX):
+            raise SimulationIncompleteError(
+                f"the firmware stopped itself: {line.removeprefix(ERROR_PREFIX)}",
+                why=f"{len(self._inferences)} inferences were done before",
+                next_step="see where the firmware's sources have this text",
+            )
+        result = parse_result(line)
+        if result is not None:
+            self._inferences.append(
+                Inference(
+                    x=result.x,
+                    y=result.y,
+                    raw_in=result.raw_in,
+                    raw_out=result.raw_out,
+                    x_bits=result.x_bits,
+                    y_bits=result.y_bits,
+                    instructions=self._take_instructions(),
+                    brightness=dict(self._chip.brightness()),
+                )
+            )
+            if len(self._inferences) == self._request.inferences:
+                self._machine.stop()
+        elif not self._counted_by_invoke:
+            self._take_instructions()
+        if self._request.until_text is not None and self._request.until_text in line:
+            self._machine.stop()

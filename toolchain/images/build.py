@@ -1,0 +1,301 @@
+"""Brings an image into the engine: by name when it is there, else fetched for and built."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from toolchain.console import Reporter
+from toolchain.digest import Digest
+from toolchain.engine.connection import Engine
+from toolchain.errors import DiskFullError, ImageBuildError
+from toolchain.images.base import make_base
+from toolchain.images.context import context_stream
+from toolchain.images.definition import (
+    CONTENT_LABEL,
+    KIND_LABEL,
+    WORK_LABEL,
+    Kind,
+    image_content,
+    image_definition,
+    image_name,
+    kind_of,
+)
+from toolchain.images.disk import is_disk_full, require_space
+from toolchain.images.downloads import Downloads
+from toolchain.images.fetch import Fetcher
+from toolchain.images.site import site_settings
+from toolchain.layout import Layout
+from toolchain.pins import TRAIN_LOCK, Pins, parse_lock
+
+NEEDED_BYTES: Mapping[Kind, int] = {
+    "base": 1_000_000_000,
+    "cross": 4_000_000_000,
+    "train": 6_000_000_000,
+}
+"""Free space asked for before an image is made: downloads, the build's stages, the image itself."""
+
+_LOG_LINES = 400
+_SHOWN_LINES = 20
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ECHOED_COMMAND = re.compile(r"^The command '.*' returned a non-zero code: (\d+)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class BuildInputs:
+    """What a Dockerfile is given.
+
+    Attributes:
+        small: contents of context files by name, ``Dockerfile`` among them.
+        large: fetched context files by name.
+        arguments: build arguments; ``BASE`` and ``WORK`` are added.
+    """
+
+    small: Mapping[str, bytes]
+    large: Mapping[str, Digest]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+def ensure_image(
+    engine: Engine,
+    name: str,
+    *,
+    layout: Layout,
+    pins: Pins,
+    reporter: Reporter,
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """Return the full name of an image that is in the engine, made now if it was not.
+
+    Args:
+        engine: where it has to be.
+        name: a kind (``cross``) or a full name (``tinyml-toolchain/cross:...``) of this checkout.
+        layout: checkout and cache.
+        pins: the checkout's pins.
+        reporter: told what goes on.
+        environ: the site's certificates, proxies and index settings.
+
+    Raises:
+        UsageError: the name is not one of this checkout.
+        PinsError: a lock is malformed.
+        NetworkError: something has to be fetched and cannot.
+        DigestMismatchError: something fetched is not what was pinned.
+        PinnedPackageGoneError: a pinned version is no longer offered.
+        DiskFullError: there is too little space.
+        ImageBuildError: the build failed.
+    """
+    kind = kind_of(name, pins, layout)
+    full = image_name(kind, pins, layout)
+    if is_present(engine, full, image_content(kind, pins, layout)):
+        return full
+    from filelock import FileLock, Timeout
+
+    layout.cache.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(layout.cache / "images.lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            with reporter.activity("another command is making images"):
+                lock.acquire()
+        stack.callback(lock.release)
+        _Maker(engine, layout, pins, reporter, environ).ensure(kind)
+    return full
+
+
+def is_present(engine: Engine, name: str, content: str) -> bool:
+    """Return whether the engine has the image with that content."""
+    from docker.errors import ImageNotFound
+
+    try:
+        about = engine.client.api.inspect_image(name)
+    except ImageNotFound:
+        return False
+    labels = (about.get("Config") or {}).get("Labels") or {}
+    return bool(labels.get(CONTENT_LABEL) == content)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    engine: Engine
+    layout: Layout
+    pins: Pins
+    reporter: Reporter
+    environ: Mapping[str, str]
+
+    def ensure(self, kind: Kind) -> str:
+        name = image_name(kind, self.pins, self.layout)
+        content = image_content(kind, self.pins, self.layout)
+        if is_present(self.engine, name, content):
+            return name
+        definition = image_definition(kind, self.pins)
+        parent = self.ensure(definition.parent) if definition.parent else ""
+        # The engine's folder is only looked at where it is on this machine's own disks.
+        folders = [self.layout.cache]
+        if self.engine.data_root.is_dir():
+            folders.append(self.engine.data_root)
+        require_space(folders, NEEDED_BYTES[kind], f"making the {kind} image")
+        started = time.monotonic()
+        if kind == "base":
+            make_base(
+                self.engine,
+                name,
+                content,
+                debian=self.pins.debian,
+                layout=self.layout,
+                reporter=self.reporter,
+                environ=self.environ,
+            )
+            return name
+        fetcher = Fetcher(
+            self.engine,
+            parent,
+            pins=self.pins,
+            layout=self.layout,
+            reporter=self.reporter,
+            site=site_settings(self.environ),
+        )
+        inputs = self._train(fetcher) if kind == "train" else self._cross(fetcher)
+        dockerfile = (self.layout.project / definition.dockerfile).read_bytes()
+        fetched = time.monotonic()
+        build_image(
+            self.engine,
+            name,
+            BuildInputs({**inputs.small, "Dockerfile": dockerfile}, inputs.large, inputs.arguments),
+            labels={KIND_LABEL: kind, CONTENT_LABEL: content},
+            parent=parent,
+            downloads=Downloads(self.layout.downloads),
+            reporter=self.reporter,
+        )
+        self.reporter.step(
+            f"{kind} image: fetched in {fetched - started:.0f} s, "
+            f"built in {time.monotonic() - fetched:.0f} s"
+        )
+        return name
+
+    def _cross(self, fetcher: Fetcher) -> BuildInputs:
+        debs = fetcher.pinned_packages(self.pins.cross.packages)
+        crate = fetcher.crate(self.pins.tflm)
+        makefile = (self.layout.project / "tflm/image/Makefile").read_bytes()
+        large = {f"debs/{name}": digest for name, digest in debs.items()}
+        return BuildInputs({"Makefile": makefile}, {**large, "tflm.crate": crate})
+
+    def _train(self, fetcher: Fetcher) -> BuildInputs:
+        lock = (self.layout.project / TRAIN_LOCK).read_bytes()
+        parsed = parse_lock(lock.decode("utf-8"), TRAIN_LOCK)
+        parts = fetcher.train_files(lock, parsed)
+        large = {
+            f"{folder}/{name}": digest
+            for folder, files in parts.items()
+            for name, digest in files.items()
+        }
+        return BuildInputs({"train.lock": lock}, large, {"PYTHON": self.pins.train.python})
+
+
+def build_image(
+    engine: Engine,
+    name: str,
+    inputs: BuildInputs,
+    *,
+    labels: Mapping[str, str],
+    parent: str,
+    downloads: Downloads,
+    reporter: Reporter,
+) -> None:
+    """Build an image without network and name it when it is complete.
+
+    Raises:
+        ImageBuildError: a command of the Dockerfile failed; the message has the log's last lines.
+        DiskFullError: the engine's disk filled up.
+        CacheCorruptError: a fetched file was damaged since it was checked.
+    """
+    work = uuid.uuid4().hex
+    log: deque[str] = deque(maxlen=_LOG_LINES)
+    identifier = ""
+    # The tag's last part is a digest; the reader knows the image by its kind.
+    title = f"building the {labels[KIND_LABEL]} image"
+    try:
+        with reporter.activity(title) as activity:
+            arguments = {"BASE": parent, "WORK": work}
+            for event in _events(engine, inputs, labels, arguments, downloads):
+                text = _COLOUR.sub("", str(event.get("stream") or "")).strip()
+                if text:
+                    log.extend(text.splitlines())
+                    activity.update(text.splitlines()[-1][:100])
+                if "error" in event:
+                    raise _build_error(title, str(event["error"]), log)
+                aux = event.get("aux")
+                if isinstance(aux, dict) and "ID" in aux:
+                    identifier = str(aux["ID"])
+        if not identifier:
+            raise _build_error(title, "the engine ended without an image", log)
+        repository, _, tag = name.rpartition(":")
+        engine.client.images.get(identifier).tag(repository, tag)
+    finally:
+        _remove_stages(engine, work)
+
+
+def _events(
+    engine: Engine,
+    inputs: BuildInputs,
+    labels: Mapping[str, str],
+    arguments: Mapping[str, str],
+    downloads: Downloads,
+) -> Iterator[Mapping[str, object]]:
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield from engine.client.api.build(
+            fileobj=context_stream(inputs.small, inputs.large, downloads),
+            custom_context=True,
+            buildargs={**inputs.arguments, **arguments},
+            labels=dict(labels),
+            network_mode="none",
+            nocache=True,
+            rm=True,
+            forcerm=True,
+            pull=False,
+            decode=True,
+            platform=engine.foreign_platform,
+        )
+    except APIError as error:
+        raise _build_error("building an image", str(error), deque()) from error
+    except (DockerException, RequestException) as error:
+        raise ImageBuildError(
+            "the connection to the engine broke off during a build",
+            why=str(error),
+            next_step="see that the engine still runs, then run the command again",
+        ) from error
+
+
+def _build_error(title: str, why: str, log: deque[str]) -> DiskFullError | ImageBuildError:
+    # The engine repeats the whole command, which is in the Dockerfile.
+    why = _ECHOED_COMMAND.sub(r"a command of the Dockerfile ended with \1", why)
+    shown = "".join(f"\n    {line[:300]}" for line in list(log)[-_SHOWN_LINES:])
+    if is_disk_full(why) or is_disk_full(shown):
+        return DiskFullError(
+            f"the engine's disk filled up while {title}",
+            why=why,
+            next_step="free some space: docker system df shows what is on the engine's disk",
+        )
+    return ImageBuildError(
+        f"{title} failed",
+        why=f"{why}; the log's last lines:{shown}" if shown else why,
+        next_step="the inputs were all fetched and checked, so this is a fault of the Dockerfile "
+        "or of the engine: report it with the lines above",
+    )
+
+
+def _remove_stages(engine: Engine, work: str) -> None:
+    """Remove the intermediate images of one build; what is left of one does no harm."""
+    from docker.errors import DockerException
+
+    with contextlib.suppress(DockerException):
+        engine.client.images.prune(filters={"dangling": True, "label": [f"{WORK_LABEL}={work}"]})
