@@ -54,7 +54,7 @@ RUN mkdir -p /opt/tflm; \
         > /usr/share/doc/tflm/copyright; \
     install -m 0644 /context/Makefile /opt/tflm/tensorflow/lite/micro/tools/make/Makefile; \
     chmod -R a+rX,go-w /opt/tflm; \
-    mkdir -m 1777 /opt/tflm/tensorflow/lite/micro/tools/make/gen /opt/tflm/gen
+    mkdir -m 1777 /opt/tflm/tensorflow/lite/micro/tools/make/gen
 
 # What the image holds, and a digest over everything that computes the firmware's bytes.
 RUN mkdir -p /usr/share/tinyml-toolchain; cd /usr/share/tinyml-toolchain; \

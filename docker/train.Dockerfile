@@ -33,14 +33,14 @@ RUN printf '%s\n' \
     for package in /context/build/*.deb; do dpkg-deb --field "${package}" Package; done \
         | xargs dpkg --purge
 
-# Left out: headers and tests that nothing here runs. Byte code is made now because the root is read-only when
-# steps run; it is not checked against the sources' times, which the image's layers do not keep exactly.
+# Left out: headers, libclang and tests, which nothing here runs. Byte code is made now because the root is
+# read-only when steps run: it takes 96 MB and saves 4 s of each start. It is not checked against the sources'
+# times, which layers do not keep exactly. Some packages carry templates that are no Python, hence "|| true".
 RUN cd "/opt/venv/lib/python${PYTHON}/site-packages"; \
     rm -rf tensorflow/include clang libclang-*.dist-info; \
-    find . -type d \( -name tests -o -name test \) -path '*/tests*' -prune -exec rm -rf {} +; \
-    find . -name '*.pyi' -delete; \
-    "python${PYTHON}" -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv "/usr/lib/python${PYTHON}" \
-        || true; \
+    find . -type d -name tests -prune -exec rm -rf {} +; \
+    "python${PYTHON}" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+        /opt/venv "/usr/lib/python${PYTHON}" || true; \
     mkdir -p /usr/share/tinyml-toolchain; cd /usr/share/tinyml-toolchain; \
     dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' | LC_ALL=C sort > packages.txt; \
     LC_ALL=C sort /context/wheels.txt >> packages.txt; \

@@ -62,7 +62,9 @@ def _converter(network: Any) -> Any:
     import tensorflow as tf
 
     shape = (1, *network.input_shape[1:])
-    fixed = keras.models.clone_model(network, input_tensors=keras.Input(batch_shape=shape))
+    fixed = keras.models.clone_model(
+        network, input_tensors=keras.Input(batch_shape=shape, name="x")
+    )
     fixed.set_weights(network.get_weights())
     return tf.lite.TFLiteConverter.from_keras_model(fixed)
 

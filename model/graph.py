@@ -23,9 +23,15 @@ _TYPES = (
     *("INT4", "BFLOAT16"),
 )
 _TYPE_BYTES = {
-    **{"FLOAT32": 4, "INT32": 4, "UINT32": 4, "FLOAT16": 2, "INT16": 2, "UINT16": 2},
-    **{"INT8": 1, "UINT8": 1, "BOOL": 1, "INT64": 8, "UINT64": 8, "FLOAT64": 8},
-    **{"COMPLEX64": 8, "COMPLEX128": 16, "BFLOAT16": 2},
+    name: size
+    for size, names in {
+        1: "INT8 UINT8 BOOL",
+        2: "FLOAT16 BFLOAT16 INT16 UINT16",
+        4: "FLOAT32 INT32 UINT32",
+        8: "FLOAT64 INT64 UINT64 COMPLEX64",
+        16: "COMPLEX128",
+    }.items()
+    for name in names.split()
 }
 
 

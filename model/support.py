@@ -129,14 +129,18 @@ def _require_kernel(graph: Graph, operator: Operator) -> None:
     _require_one_scale(operator, kernel, inputs, outputs)
     _require_form(operator, kernel, inputs, outputs)
     _require_quantisation(operator, kernel, inputs, outputs)
-    if operator.name == "FULLY_CONNECTED" and operator.options is not None:
-        # FullyConnectedOptions.weights_format
-        if operator.options.integer(1, "b") != 0:
-            raise UnsupportedModelError(
-                f"FULLY_CONNECTED has shuffled weights ({inputs[1].name})",
-                why=f"its kernel ({kernel.source}) reads them in plain order",
-                next_step="convert without optimisation for a particular processor",
-            )
+    if operator.name == "FULLY_CONNECTED":
+        _require_plain_weights(operator, kernel, inputs[1])
+
+
+def _require_plain_weights(operator: Operator, kernel: Kernel, weights: Tensor) -> None:
+    # The field is FullyConnectedOptions.weights_format.
+    if operator.options is not None and operator.options.integer(1, "b") != 0:
+        raise UnsupportedModelError(
+            f"FULLY_CONNECTED has shuffled weights in tensor {weights.name}",
+            why=f"its kernel ({kernel.source}) reads them in plain order",
+            next_step="convert without optimisation for a particular processor",
+        )
 
 
 def _require_one_scale(

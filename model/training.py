@@ -71,7 +71,7 @@ def train_network(
         ValueError: a figure is not finite, so the training has diverged.
     """
     run_epoch = _epoch_graph(network, data, batch_size)
-    history = []
+    history: list[EpochFigures] = []
     for order in sample_orders(seed, len(data.x_train), epochs):
         figures = EpochFigures(*(float(figure) for figure in run_epoch(order)))
         if not all(map(math.isfinite, vars(figures).values())):

@@ -69,11 +69,12 @@ class Console:
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
         self._line = bytearray()
+        self._append = self._line.append
         self._done: list[str] = []
 
     def put(self, byte: int) -> None:
         """Take one byte, 0 to 255; what is not printable ASCII is shown as an escape."""
-        self._line.append(byte)
+        self._append(byte)
         if byte == 0x0A:
             line = _text(self._line[:-1].removesuffix(b"\r"))
             self._line.clear()
@@ -82,7 +83,7 @@ class Console:
 
     @property
     def text(self) -> str:
-        """Everything so far; lines end in ``\\n``."""
+        """Everything so far; each line with its newline."""
         return "".join(f"{line}\n" for line in self._done) + self._unfinished
 
     @property

@@ -13,9 +13,8 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from typing import Any
 
-import unicorn
+from simulator.engine import Engine
 
 # Offsets in the cell: 0 count, 8 limit, 16 mark, 24 address of the function to call.
 # The hook is called with (engine, address, size, cell).
@@ -32,9 +31,7 @@ HOST_CODE = {
 }
 NO_MARK = (1 << 64) - 1
 
-_HOOK = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p
-)
+_HOOK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p)
 _PROT_READ_EXEC = 1 | 4
 _MAP_PRIVATE = 2
 
@@ -106,26 +103,9 @@ class InstructionCounter:
     def mark(self, value: int) -> None:
         self._cell.mark = value
 
-    def attach(self, engine: unicorn.Uc) -> None:
-        """Install the hook; it must outlive the engine's last run."""
-        hook = ctypes.c_size_t()
-        status = _library().uc_hook_add(
-            engine._uch,
-            ctypes.byref(hook),
-            ctypes.c_int(unicorn.UC_HOOK_CODE),
-            self._hook,
-            ctypes.byref(self._cell),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
-        if status != unicorn.UC_ERR_OK:
-            raise unicorn.UcError(status)
-
-
-def _library() -> Any:
-    from unicorn.unicorn_py3 import unicorn as binding
-
-    return binding.uclib
+    def attach(self, engine: Engine) -> None:
+        """Count what ``engine`` executes."""
+        engine.hook_instructions(self._hook, self._cell)
 
 
 def _host() -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterable
-from typing import Any
-
-import unicorn
-from unicorn import arm_const as arm
 
 from simulator.clock import Clock
 from simulator.counter import InstructionCounter
+from simulator.engine import (
+    ALL_REGISTERS,
+    LINK_REGISTER,
+    PROGRAM_COUNTER,
+    PROGRAM_STATUS,
+    STACK_POINTER,
+    Access,
+    Engine,
+)
 from simulator.halt import HALT_WINDOW, TRACED, describe_idle_loop, is_endless
 from simulator.instructions import is_floating_point, sleep_or_yield
 from simulator.memory import MemoryMap
@@ -20,24 +24,11 @@ from simulator.symbols import Symbols
 from toolchain.boards import Board
 from toolchain.errors import SimulationFaultError, SimulationIncompleteError
 
-_MODELS = {
-    "cortex-m4": arm.UC_CPU_ARM_CORTEX_M4,
-    "cortex-m7": arm.UC_CPU_ARM_CORTEX_M7,
-}
-_NEVER = 0xFFFF_FFFE
-"""An address that no instruction can stand at."""
+_LONGEST_WINDOW = 8_000_000
+"""Instructions between two looks at a core that computes; also how long Ctrl-C may wait."""
 
 _RETURN_FROM_RESET = 0xFFFF_FFFF
 _THUMB_BIT = 1 << 24
-_STATE = (
-    *(arm.UC_ARM_REG_R0 + index for index in range(13)),
-    arm.UC_ARM_REG_SP,
-    arm.UC_ARM_REG_LR,
-    arm.UC_ARM_REG_PC,
-    arm.UC_ARM_REG_XPSR,
-    arm.UC_ARM_REG_FPSCR,
-    *(arm.UC_ARM_REG_D0 + index for index in range(16)),
-)
 _EXCEPTIONS = {
     1: ("an undefined instruction ran", "the program jumped into data or past its end"),
     2: ("the core took a supervisor call (svc)", "no system call handler is modelled"),
@@ -50,12 +41,6 @@ _EXCEPTIONS = {
     17: ("a coprocessor that is not there was used", "the code is made for another core"),
     18: ("the core left Thumb state", "a branch went to an even address"),
 }
-_READ = ctypes.CFUNCTYPE(
-    ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_void_p
-)
-_WRITE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint, ctypes.c_uint64, ctypes.c_void_p
-)
 
 
 class Machine:
@@ -88,10 +73,7 @@ class Machine:
     ) -> None:
         self._board = board
         self._symbols = symbols
-        self._engine = engine = unicorn.Uc(
-            unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
-        )
-        engine.ctl_set_cpu_model(_MODELS[board.core.cpu])
+        self._engine = engine = Engine(board.core.cpu)
         self._memory = MemoryMap(engine, board, image, stack_pointer)
         self._counter = InstructionCounter(self._event, native=native_counter)
         self._counter.attach(engine)
@@ -99,7 +81,6 @@ class Machine:
         self.console_tail: Callable[[], str] = str
         self.address_owner: Callable[[int], str] = lambda _address: ""
         self.on_mark: Callable[[int], None] = lambda _address: None
-        self._callbacks: list[Any] = []
         self._failure: BaseException | None = None
         self._event_address: int | None = None
         self._fpu_on = False
@@ -114,8 +95,8 @@ class Machine:
         self._add_hooks()
         if self._memory.border:
             self._add_peripheral(self._memory.border)
-        engine.reg_write(arm.UC_ARM_REG_SP, stack_pointer)
-        engine.reg_write(arm.UC_ARM_REG_LR, _RETURN_FROM_RESET)
+        engine.write_register(STACK_POINTER, stack_pointer)
+        engine.write_register(LINK_REGISTER, _RETURN_FROM_RESET)
         self._entry = entry
 
     @property
@@ -135,11 +116,11 @@ class Machine:
     @property
     def return_address(self) -> int:
         """Where the function that was just entered returns to."""
-        return int(self._engine.reg_read(arm.UC_ARM_REG_LR)) & ~1
+        return self._engine.read_register(LINK_REGISTER) & ~1
 
     def program_counter(self) -> int:
         """Return the address of the running instruction."""
-        return int(self._engine.reg_read(arm.UC_ARM_REG_PC))
+        return self._engine.read_register(PROGRAM_COUNTER)
 
     def has_memory(self, address: int, size: int) -> bool:
         """Return whether the application can read ``size`` bytes at ``address`` as memory."""
@@ -177,17 +158,7 @@ class Machine:
             except BaseException as error:
                 self._fail(error)
 
-        # The binding's own wrapper would make each access three times slower.
-        from unicorn.unicorn_py3 import unicorn as binding
-
-        callbacks = _READ(read), _WRITE(write)
-        self._callbacks.append(callbacks)
-        pointers = [ctypes.cast(callback, ctypes.c_void_p) for callback in callbacks]
-        status = binding.uclib.uc_mmio_map(
-            self._engine._uch, peripheral.base, peripheral.size, pointers[0], None, pointers[1], None
-        )
-        if status != unicorn.UC_ERR_OK:
-            raise unicorn.UcError(status)
+        self._engine.map_callbacks(peripheral.base, peripheral.size, read, write)
 
     def set_fpu(self, on: bool) -> None:
         """Switch the floating-point unit; while it is off every instruction is looked at."""
@@ -215,25 +186,20 @@ class Machine:
         self._arm()
         begin = self._entry
         while not self._stopped:
-            problem = self._run_from(begin)
+            problem = self._engine.run(begin)
             if self._failure is not None:
                 raise self._explained(self._failure)
             if self._stopped:
                 break
-            self._after_silent_end(problem)
+            self._after_silent_end(problem, begin)
             begin = self.program_counter() | 1
 
-    def _run_from(self, begin: int) -> unicorn.UcError | None:
-        try:
-            self._engine.emu_start(begin, _NEVER)
-        except unicorn.UcError as error:
-            return error
-        return None
-
-    def _after_silent_end(self, problem: unicorn.UcError | None) -> None:
+    def _after_silent_end(self, problem: str, begin: int) -> None:
         """Handle an end of the engine that no hook explains: it stops at hints and bad code."""
         address = self.program_counter()
         hint = sleep_or_yield(self._halfword(address - 2))
+        if address == begin & ~1:
+            hint = None  # the instruction here has failed, not the one before
         if hint == "yield":
             return
         try:
@@ -244,10 +210,10 @@ class Machine:
                     next_step="read the console's last line for the firmware's own message",
                     address=address - 2,
                 )
-            if not self._engine.reg_read(arm.UC_ARM_REG_XPSR) & _THUMB_BIT:
+            if not self._engine.read_register(PROGRAM_STATUS) & _THUMB_BIT:
                 raise RuleBrokenError(
                     "the core left Thumb state",
-                    why="a branch or a function pointer went to an even address: INVSTATE UsageFault",
+                    why="a branch or a function pointer went to an even address: UsageFault",
                 )
             what, why = _EXCEPTIONS[1]
             raise RuleBrokenError(what, why=f"{why} ({problem})", address=address)
@@ -255,45 +221,33 @@ class Machine:
             raise self._explained(error) from None
 
     def _add_hooks(self) -> None:
-        engine = self._engine
-
-        def interrupt(_engine: unicorn.Uc, number: int, _data: object) -> None:
+        def exception(number: int) -> None:
             what, why = _EXCEPTIONS.get(
                 number, (f"the core took exception {number}", "no handler of it is modelled")
             )
             self._fail(RuleBrokenError(what, why=why))
 
-        def invalid(
-            _engine: unicorn.Uc, kind: int, address: int, size: int, value: int, _data: object
-        ) -> bool:
+        def refused(access: Access, address: int, size: int, value: int) -> bool:
             try:
-                if kind == unicorn.UC_MEM_WRITE_PROT and self._memory.allow_write(
-                    address, size, value
-                ):
+                if access is Access.WRITE and self._memory.allow_write(address, size, value):
                     return True
-                raise self._bad_access(kind, address, size)
+                raise self._bad_access(access, address, size)
             except BaseException as error:
                 self._fail(error)
                 return False
 
-        engine.hook_add(unicorn.UC_HOOK_INTR, interrupt)
-        engine.hook_add(unicorn.UC_HOOK_MEM_INVALID, invalid)
+        self._engine.hook_exceptions(exception)
+        self._engine.hook_refused_accesses(refused)
 
-    def _bad_access(self, kind: int, address: int, size: int) -> RuleBrokenError:
+    def _bad_access(self, access: Access, address: int, size: int) -> RuleBrokenError:
         where = f"0x{address:08X}"
         flash = self._board.application_region
-        if kind == unicorn.UC_MEM_WRITE_PROT and flash.contains(address):
+        if access is Access.WRITE and flash.contains(address):
             return RuleBrokenError(
                 f"{size} bytes were written to flash at {where}",
                 why="flash cannot be written like RAM: a pointer to constant data lost its const, "
                 "or data was not copied to RAM at the start",
             )
-        verb = {
-            unicorn.UC_MEM_WRITE_UNMAPPED: "written to",
-            unicorn.UC_MEM_WRITE_PROT: "written to",
-            unicorn.UC_MEM_FETCH_UNMAPPED: "fetched as instructions from",
-            unicorn.UC_MEM_FETCH_PROT: "fetched as instructions from",
-        }.get(kind, "read from")
         reserved = next((r.name for r in self._board.reserved if r.contains(address)), "")
         owner = self.address_owner(address)
         if reserved:
@@ -305,10 +259,10 @@ class Machine:
         else:
             why = "nothing is at this address: a wild pointer, or a wrong peripheral address"
         caller = None
-        if kind in {unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT}:
+        if access is Access.FETCH:
             caller = self.return_address
             why += f"; the last call returns to {self._symbols.location(caller)}"
-        return RuleBrokenError(f"{size} bytes were {verb} {where}", why=why, address=caller)
+        return RuleBrokenError(f"{size} bytes were {access.value} {where}", why=why, address=caller)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -316,7 +270,7 @@ class Machine:
                 # During an event the engine's own counter may lag behind.
                 error.address = self._event_address or self.program_counter()
             self._failure = error
-        self._engine.emu_stop()
+        self._engine.stop()
 
     def _explained(self, error: BaseException) -> BaseException:
         """Turn a broken rule into the error that the user sees; leave others as they are."""
@@ -338,7 +292,7 @@ class Machine:
 
     def _event(self, address: int) -> bool:
         if self._failure is not None or self._stopped:
-            self._engine.emu_stop()
+            self._engine.stop()
             return False
         self._event_address = address
         try:
@@ -352,7 +306,7 @@ class Machine:
     def _handle_event(self, address: int) -> bool:
         if self._stop_asked:
             self._stopped = True
-            self._engine.emu_stop()
+            self._engine.stop()
             return False
         count = self._counter.count
         if count >= self._limit:
@@ -398,7 +352,7 @@ class Machine:
             self._trace = []
             self._polled.clear()
             self.clock.was_read = False
-            self._window *= 2
+            self._window = min(2 * self._window, _LONGEST_WINDOW)
         else:
             self._window = HALT_WINDOW
         self._writes_at_limit = self._writes
@@ -407,7 +361,7 @@ class Machine:
     def _follow(self, address: int) -> None:
         trace = self._trace
         assert trace is not None
-        registers = [self._engine.reg_read(register) for register in _STATE]
+        registers = [self._engine.read_register(register) for register in ALL_REGISTERS]
         trace.append((address, *registers))
         if len(trace) < TRACED:
             return
@@ -422,8 +376,4 @@ class Machine:
         )
 
     def _halfword(self, address: int) -> int:
-        try:
-            return int.from_bytes(self._engine.mem_read(address, 2), "little")
-        except unicorn.UcError:
-            return 0
-
+        return int.from_bytes(self._engine.read_memory(address, 2) or b"", "little")

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import unicorn
-from unicorn.arm_const import UC_ARM_REG_SP
-
+from simulator.engine import PAGE, STACK_POINTER, Engine
 from simulator.registers import Peripheral
 from simulator.rules import RuleBrokenError
 from toolchain.boards import Board
-
-_PAGE = 0x400
-"""Bytes; the engine's smallest unit for the Arm core, and a divisor of every memory here."""
 
 _GUARDED_BLOCK = 0x4000
 """Bytes that become writable together; fewer blocks are mapped faster."""
@@ -48,18 +43,18 @@ class Stack:
                 f"the stack overflowed: 0x{address:08X} was written {depth} bytes below its top",
                 why=f"the stack has {self.size} bytes, 0x{self.bottom:08X} to 0x{self.top:08X}; "
                 "deep calls or large local variables need more, and overwrite data below it",
-                next_step="make local variables static, or raise application.stack_size in board.toml",
+                next_step="make local variables static, or raise stack_size in board.toml",
             )
 
 
 class BorderPage(Peripheral):
     """The RAM page in which the stack ends: part stack, part not, so each write is looked at."""
 
-    def __init__(self, engine: unicorn.Uc, base: int, stack: Stack) -> None:
-        super().__init__("RAM", base, _PAGE)
+    def __init__(self, engine: Engine, base: int, stack: Stack) -> None:
+        super().__init__("RAM", base, PAGE)
         self._engine = engine
         self._stack = stack
-        self._bytes = bytearray(_PAGE)
+        self._bytes = bytearray(PAGE)
 
     def read(self, offset: int, size: int) -> int:
         """Return what ``size`` bytes at ``offset`` hold."""
@@ -72,7 +67,7 @@ class BorderPage(Peripheral):
             RuleBrokenError: the stack overflowed.
         """
         if self.base + offset < self._stack.bottom:
-            stack_pointer = self._engine.reg_read(UC_ARM_REG_SP)
+            stack_pointer = self._engine.read_register(STACK_POINTER)
             self._stack.check_write(self.base + offset, stack_pointer)
         self._bytes[offset : offset + size] = (value & ((1 << 8 * size) - 1)).to_bytes(
             size, "little"
@@ -94,11 +89,11 @@ class MemoryMap:
         stack_top: initial stack pointer.
     """
 
-    def __init__(self, engine: unicorn.Uc, board: Board, image: bytes, stack_top: int) -> None:
+    def __init__(self, engine: Engine, board: Board, image: bytes, stack_top: int) -> None:
         self._engine = engine
         region = board.application_region
-        engine.mem_map(region.origin, region.length, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        engine.mem_write(region.origin, image.ljust(region.length, bytes([ERASED])))
+        engine.map(region.origin, region.length, "rx")
+        engine.write_memory(region.origin, image.ljust(region.length, bytes([ERASED])))
         self.stack = Stack(stack_top - board.application.stack_size, stack_top)
         self.border: BorderPage | None = None
         self._guarded: dict[int, int] = {}
@@ -109,21 +104,21 @@ class MemoryMap:
     def _map_ram(self, origin: int, end: int) -> None:
         bottom = self.stack.bottom
         if not origin <= bottom < end:
-            self._engine.mem_map(origin, end - origin)
+            self._engine.map(origin, end - origin, "rwx")
             return
-        border = bottom & ~(_PAGE - 1)
+        border = bottom & ~(PAGE - 1)
         block_end = border
         while block_end > origin:
             block = max(block_end - _GUARDED_BLOCK, origin)
             size = block_end - block
-            self._engine.mem_map(block, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+            self._engine.map(block, size, "rx")
             self._guarded[block] = size
             block_end = block
         above = border
         if border != bottom:
             self.border = BorderPage(self._engine, border, self.stack)
-            above += _PAGE
-        self._engine.mem_map(above, end - above)
+            above += PAGE
+        self._engine.map(above, end - above, "rwx")
 
     def allow_write(self, address: int, size: int, value: int) -> bool:
         """Decide on a write to a page that is not writable; return whether it may go on.
@@ -141,9 +136,9 @@ class MemoryMap:
                 break
         else:
             return False
-        self.stack.check_write(address, self._engine.reg_read(UC_ARM_REG_SP))
+        self.stack.check_write(address, self._engine.read_register(STACK_POINTER))
         del self._guarded[block]
-        self._engine.mem_protect(block, length, unicorn.UC_PROT_ALL)
+        self._engine.protect(block, length, "rwx")
         # The engine discards the very write that it asked about.
-        self._engine.mem_write(address, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
+        self._engine.write_memory(address, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
         return True

@@ -41,7 +41,9 @@ class SimulationRequest:
 
     def __post_init__(self) -> None:
         if (self.inferences is None) == (self.until_text is None):
-            raise UsageError("a simulation ends after a number of inferences or at a text, not both")
+            raise UsageError(
+                "a simulation ends after a number of inferences or at a text, not both"
+            )
         if self.inferences is not None and self.inferences < 1:
             raise UsageError(
                 f"{self.inferences} inferences cannot be simulated", next_step="ask for 1 or more"
@@ -86,7 +88,7 @@ class SimulationResult:
     """A run that ended as it was asked to.
 
     Attributes:
-        console: all that the firmware sent, line ends as ``\\n``.
+        console: all that the firmware sent, each line with its newline.
         instructions: executed from reset to the end. An instruction that an IT block skips counts.
         counted: what ``Inference.instructions`` counts: ``invoke``: from the entry of the
             interpreter's Invoke to its return; ``line``: without an ELF that has it, everything

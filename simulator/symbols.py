@@ -275,7 +275,7 @@ class _Unit:
         folders = self._program["include_directory"]
         folder_index = entry.dir_index if version >= 5 else entry.dir_index - 1
         folder = b"" if folder_index < 0 else folders[folder_index]
-        path = entry.name.decode()
+        path: str = entry.name.decode()
         if not path.startswith("/") and folder:
             path = f"{folder.decode()}/{path}"
         return path.removeprefix(_PROJECT_PREFIX).removeprefix("./")

@@ -18,7 +18,7 @@ class Cachectrl(Peripheral):
 
     def __init__(self) -> None:
         super().__init__("CACHECTRL", 0x4001_8000)
-        self.add(_CACHECFG, "CACHECFG", bits=0x1110_0FFF, reset=0x0010_0C50, write=self._configure)
+        self.add(_CACHECFG, "CACHECFG", bits=0x0110_0FFF, reset=0x0010_0C50, write=self._configure)
         self.add(0x4, "FLASHCFG", bits=0x3F7F, reset=0x873)
         self.add(_CTRL, "CTRL", bits=0x777, read=self._read_ctrl)
 

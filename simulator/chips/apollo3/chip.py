@@ -106,7 +106,7 @@ class Apollo3:
             if self.gpio.timer_output_is_on(output) and self.gpio.function(pad) != code:
                 raise RuleBrokenError(
                     f"timer output CT{output} is switched on but reaches no pad",
-                    why=f"the function of pad {pad} is {self.gpio.function(pad)}; CT{output} is {code}",
+                    why=f"pad {pad} has function {self.gpio.function(pad)}; CT{output} is {code}",
                     next_step=f"set FNCSEL of pad {pad} to {code}",
                     address=self.gpio.timer_outputs_written_at,
                 )
@@ -141,8 +141,8 @@ class Apollo3:
             return ""
         code = self.gpio.function(wanted)
         return (
-            f"the function of pad {wanted}, the board's console, is {code}; UART{number}'s transmit "
-            f"signal is {pads.get(wanted, 'not available there')}"
+            f"the function of pad {wanted}, the board's console, is {code}; "
+            f"UART{number}'s transmit signal is {pads.get(wanted, 'not available there')}"
         )
 
 

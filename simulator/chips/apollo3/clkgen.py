@@ -27,7 +27,7 @@ class Clkgen(Peripheral):
         if self.values[_CLKKEY] != _KEY:
             raise RuleBrokenError(
                 "CLKGEN.CCTRL was written while it is locked",
-                why=f"CLKKEY holds 0x{self.values[_CLKKEY]:X}, so the write is ignored and the core "
-                "keeps its clock",
+                why=f"CLKKEY holds 0x{self.values[_CLKKEY]:X}, so the write is ignored and the "
+                "core keeps its clock",
                 next_step=f"write 0x{_KEY:X} to CLKGEN.CLKKEY (0x40004014) first",
             )

@@ -74,8 +74,11 @@ class Ctimer(Peripheral):
         for timer in range(8):
             for half in range(2):
                 one = HalfTimer(timer, half)
-                self.add(one.compare, f"CMPR{_HALVES[half]}{timer}", write=self._compare_writer(one))
-            bits = 0x9FFF_1FFF
+                self.add(
+                    one.compare, f"CMPR{_HALVES[half]}{timer}", write=self._compare_writer(one)
+                )
+            # Timer 3 can also start the ADC.
+            bits = 0x9FFF_9FFF if timer == 3 else 0x9FFF_1FFF
             self.add(0x20 * timer + _CTRL, f"CTRL{timer}", bits=bits, write=self._control(timer))
         self.add(_GLOBEN, "GLOBEN", bits=0xFFFF, reset=0xFFFF, write=self._note(_GLOBEN))
         for index, offset in enumerate(_OUTCFG):
@@ -121,9 +124,6 @@ class Ctimer(Peripheral):
     def _duty(self, half: HalfTimer, output: int) -> float:
         control = self.values[half.control] >> 16 * half.half & 0x1FFF
         compare = self.values[half.compare]
-        place = max(
-            (self._written_at.get(offset, 0) for offset in (half.control, half.compare)), default=0
-        )
         user = f"timer output CT{output} is driven by timer {half}"
         bit = 2 * half.timer + half.half
         if not self.values[_GLOBEN] >> bit & 1:
@@ -136,9 +136,9 @@ class Ctimer(Peripheral):
         if not control & _EN or control & _CLR:
             raise RuleBrokenError(
                 f"{user}, which does not run",
-                why=f"EN is {control & _EN} and CLR is {control >> 11 & 1} in CTIMER.CTRL{half.timer}",
+                why=f"in CTRL{half.timer}, EN is {control & _EN} and CLR is {control >> 11 & 1}",
                 next_step="clear CLR and set EN in one write, after the configuration",
-                address=place or None,
+                address=self._written_at.get(half.control),
             )
         low, last = compare & 0xFFFF, compare >> 16
         if low >= last:

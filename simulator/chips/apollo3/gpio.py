@@ -140,44 +140,56 @@ class Gpio(Peripheral):
     def _add_bank(self, bank: int, bits: int) -> None:
         letter = "AB"[bank]
         latch, enables = _WT + 4 * bank, _EN + 4 * bank
-        self.add(0x80 + 4 * bank, f"RD{letter}", read=self._input_reader(bank), writable=False)
+        self.add(
+            0x80 + 4 * bank, f"RD{letter}", bits=bits, read=self._input_reader(bank), writable=False
+        )
 
-        def store(offset: int, value: int, name: str) -> None:
-            if offset == latch:
-                self._check_outputs(bank, value & ~self.values[latch], name)
-            self.values[offset] = value
+        def check(name: str) -> Callable[[int, int], None]:
+            return lambda old, new: self._check_outputs(bank, new & ~old, name)
 
-        def add_set_and_clear(offset: int, stem: str, set_at: int, clear_at: int) -> None:
-            name = f"{stem}{letter}"
-            self.add(
-                offset,
-                name,
-                bits=bits,
-                write=lambda old, new: (self.values.update({offset: old}), store(offset, new, name))[
-                    1
-                ],
-            )
-            self.add(
-                set_at,
-                f"{stem}S{letter}",
-                bits=bits,
-                read=lambda: 0,
-                write=lambda _old, new: store(
-                    offset, self.values[offset] | new, f"{stem}S{letter}"
-                ),
-            )
-            self.add(
-                clear_at,
-                f"{stem}C{letter}",
-                bits=bits,
-                read=lambda: 0,
-                write=lambda _old, new: store(
-                    offset, self.values[offset] & ~new, f"{stem}C{letter}"
-                ),
-            )
+        self._add_with_set_and_clear(
+            latch,
+            set_at=latch + 0x8,
+            clear_at=latch + 0x10,
+            name=f"WT{letter}",
+            bits=bits,
+            check=check,
+        )
+        self._add_with_set_and_clear(
+            enables,
+            set_at=enables + 0x8,
+            clear_at=enables + 0x14,
+            name=f"EN{letter}",
+            bits=bits,
+            check=lambda _name: lambda _old, _new: None,
+        )
 
-        add_set_and_clear(latch, "WT", 0x90 + 4 * bank, 0x98 + 4 * bank)
-        add_set_and_clear(enables, "EN", 0xA8 + 4 * bank, 0xB4 + 4 * bank)
+    def _add_with_set_and_clear(
+        self,
+        offset: int,
+        *,
+        set_at: int,
+        clear_at: int,
+        name: str,
+        bits: int,
+        check: Callable[[str], Callable[[int, int], None]],
+    ) -> None:
+        """Add a register and the two that set and clear its bits."""
+        stem, letter = name[:-1], name[-1]
+        set_name, clear_name = f"{stem}S{letter}", f"{stem}C{letter}"
+        check_set = check(set_name)
+
+        def write_set(_old: int, ones: int) -> None:
+            old = self.values[offset]
+            check_set(old, old | ones)
+            self.values[offset] = old | ones
+
+        def write_clear(_old: int, ones: int) -> None:
+            self.values[offset] &= ~ones
+
+        self.add(offset, name, bits=bits, write=check(name))
+        self.add(set_at, set_name, bits=bits, read=lambda: 0, write=write_set)
+        self.add(clear_at, clear_name, bits=bits, read=lambda: 0, write=write_clear)
 
     def _check_outputs(self, bank: int, rising: int, name: str) -> None:
         for bit in range(32):

@@ -39,7 +39,12 @@ class Pwrctrl(Peripheral):
         self._looks: dict[int, int] = {}
         self.add(_DEVPWREN, "DEVPWREN", bits=0x3FFF, write=self._switch)
         self.add(
-            _DEVPWRSTATUS, "DEVPWRSTATUS", reset=_ALWAYS_ON, read=self._status, writable=False
+            _DEVPWRSTATUS,
+            "DEVPWRSTATUS",
+            bits=0x3FF,
+            reset=_ALWAYS_ON,
+            read=self._status,
+            writable=False,
         )
 
     def is_enabled(self, device: int) -> bool:

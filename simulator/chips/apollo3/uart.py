@@ -55,7 +55,7 @@ class Uart(Peripheral):
         self._unseen = 0
         self._divisor64 = 0
         self.add(_DR, "DR", bits=0xFF, readable=False)
-        self.add(_FR, "FR", writable=False)
+        self.add(_FR, "FR", bits=0x1FF, writable=False)
         self.add(_IBRD, "IBRD", bits=0xFFFF, write=self._frame_writer("IBRD"))
         self.add(_FBRD, "FBRD", bits=0x3F, write=self._frame_writer("FBRD"))
         self.add(_LCRH, "LCRH", bits=0xFF, write=self._frame_writer("LCRH"))
@@ -64,9 +64,8 @@ class Uart(Peripheral):
         self.add(0x38, "IER", bits=0x7FF, write=self._write_interrupts)
         self.add(0x44, "IEC", bits=0x7FF, readable=False)
         self._send = port.send
-        for table, wrap in ((self.readers, self._powered_read), (self.writers, self._powered_write)):
-            for offset in (*table,):
-                table[offset] = wrap(table[offset])  # type: ignore[index, operator]
+        self.readers |= {at: self._powered_read(read) for at, read in self.readers.items()}
+        self.writers |= {at: self._powered_write(write) for at, write in self.writers.items()}
         # The console polls and writes these for each character.
         self.readers[_FR] = self._read_flags
         self.writers[_DR] = self._write_data
@@ -150,8 +149,8 @@ class Uart(Peripheral):
         if new & ~_MODELLED_CONTROL:
             raise RuleBrokenError(
                 f"0x{new:04X} was written to {self.name}.CR",
-                why=f"bits 0x{new & ~_MODELLED_CONTROL:04X} (loop back, infrared, modem lines, flow "
-                "control) are not modelled",
+                why=f"bits 0x{new & ~_MODELLED_CONTROL:04X} (loop back, infrared, modem lines, "
+                "flow control) are not modelled",
             )
         if new & _UARTEN:
             self._check_clock()
@@ -201,8 +200,8 @@ class Uart(Peripheral):
         if self.values[_LCRH] & _FRAME != _EIGHT_BITS_NO_PARITY:
             raise RuleBrokenError(
                 f"{self.name} sends other frames than 8N1",
-                why=f"LCRH is 0x{self.values[_LCRH]:02X}; 8 bits, no parity, one stop bit need WLEN = 3, "
-                "PEN = 0 and STP2 = 0",
+                why=f"LCRH is 0x{self.values[_LCRH]:02X}; 8 bits, no parity, one stop bit need "
+                "WLEN = 3, PEN = 0 and STP2 = 0",
                 next_step=f"write 0x70 to {self.name}.LCRH",
             )
         self._check_baud(clock)
