@@ -146,9 +146,10 @@ def simulate(
     from toolchain.commands.build import build as build_firmwares
     from toolchain.commands.build import find_targets
     from toolchain.commands.session import open_session
-    from toolchain.commands.simulate import simulate_all, simulation_summary
+    from toolchain.commands.simulate import simulate_all
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type, find_model
+    from toolchain.render import simulation_summary
 
     boards = find_targets(project_layout(), target)
     chosen, kind = find_model(model), find_build_type(build_type)
@@ -182,10 +183,10 @@ def verify(
     """Prove in simulation that the firmware computes what the model computes."""
     from toolchain.commands.build import find_targets
     from toolchain.commands.session import open_session
-    from toolchain.commands.verify import verification_summary
     from toolchain.commands.verify import verify as run
     from toolchain.layout import project_layout
     from toolchain.pipeline import MODELS, find_build_type, find_model
+    from toolchain.render import verification_table
 
     boards = find_targets(project_layout(), target)
     models = [find_model(model)] if model else list(MODELS.values())
@@ -195,8 +196,7 @@ def verify(
     if json:
         _print_json([verification.as_json() for verification in verifications])
         return
-    for verification in verifications:
-        print(verification_summary(verification))
+    print(verification_table(verifications))
 
 
 @task(help={"epochs": "passes over the training data", "seed": "of data, weights and shuffling"})
@@ -336,10 +336,14 @@ def clean(_context: Context, cache: bool = False) -> None:
     run(_reporter(False), cache=cache)
 
 
-@task
+@task(help={"update": "take the mirror's current packages and make the locks anew"})
 @_command
-def pins(_context: Context) -> None:
-    """Refresh the digests and locks that follow from the versions in pins.toml."""
-    from toolchain.commands.pins import update
+def pins(_context: Context, update: bool = False) -> None:
+    """Check that the locks agree with pins.toml; with --update make them anew."""
+    from toolchain.commands import pins as command
 
-    update(_reporter(False))
+    if not update:
+        command.check(_reporter(False))
+        return
+    for line in command.update(_reporter(False)):
+        print(line)

@@ -55,11 +55,10 @@ def _real(raw: Raw, scale: float | None, zero_point: int | None) -> npt.NDArray[
 def float_inputs() -> npt.NDArray[np.float32]:
     """Return the inputs of a float model, computed in single precision as the firmware does.
 
-    x = i * (kXrange / 1000) with kXrange = 2 * 3.14159265359.
+    x = i / 1000 * kXrange with kXrange = 2 * 3.14159265359, as in the application's main loop.
     """
     x_range = np.float32(2.0) * np.float32(3.14159265359)
-    step = x_range / np.float32(FLOAT_INPUTS)
-    return np.arange(FLOAT_INPUTS, dtype=np.float32) * step
+    return np.arange(FLOAT_INPUTS, dtype=np.float32) / np.float32(FLOAT_INPUTS) * x_range
 
 
 def int8_inputs() -> npt.NDArray[np.int8]:
@@ -93,9 +92,8 @@ Run = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 def _outputs(run: Run, inputs: Raw, shape: tuple[int, ...]) -> Raw:
     outputs = [run(value.reshape(shape)).reshape(()) for value in inputs]
-    result = np.array(outputs, dtype=inputs.dtype)
     assert all(output.dtype == inputs.dtype for output in outputs)
-    return result
+    return np.array(outputs, dtype=inputs.dtype)  # type: ignore[return-value]
 
 
 def _tflm(tflite: bytes) -> Run:

@@ -99,7 +99,7 @@ def _epoch_graph(network: Any, data: SineData, batch_size: int) -> Callable[...,
         difference = predicted - wanted
         return tf.reduce_mean(tf.square(difference)), tf.reduce_mean(tf.abs(difference))
 
-    @tf.function(input_signature=[tf.TensorSpec([samples], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([samples], tf.int32)])  # type: ignore[untyped-decorator]
     def run_epoch(order: Any) -> Any:
         squared, absolute = tf.constant(0.0), tf.constant(0.0)
         for start in tf.range(0, samples, batch_size):

@@ -116,6 +116,12 @@ class _Canvas:
         self._draw.polygon(outline, fill=colour)
 
 
+def can_be_drawn(inferences: Sequence[Inference]) -> bool:
+    """Return whether there are two inferences with different inputs in the first period."""
+    period = first_period(inferences)
+    return len(period) >= 2 and period[0].x != period[-1].x
+
+
 def draw_picture(inferences: Sequence[Inference], title: str) -> bytes:
     """Draw the first period of a run.
 
@@ -129,11 +135,11 @@ def draw_picture(inferences: Sequence[Inference], title: str) -> bytes:
     Raises:
         UsageError: there are too few inferences to draw.
     """
-    period = first_period(inferences)
-    if len(period) < 2 or period[0].x == period[-1].x:
+    if not can_be_drawn(inferences):
         raise UsageError(
             "a picture needs two inferences with different inputs", next_step="simulate more"
         )
+    period = first_period(inferences)
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (SIZE[0] * _SCALE, SIZE[1] * _SCALE), _BACKGROUND)

@@ -20,11 +20,11 @@ from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
-from toolchain.images import image_name, project_pins
+from toolchain.images import Kind, image_name, project_pins
 from toolchain.images.build import ensure_image
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, Model, Pipeline
+from toolchain.pipeline import MODELS, Application, Model, Pipeline
 
 NO_ENGINE = "not run: there is no Docker Engine (./invoke test says what to do)"
 
@@ -79,8 +79,8 @@ def engine(layout: Layout, reporter: PlainReporter) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def make_image(
     engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter
-) -> Callable[[str], str]:
-    def make(kind: str) -> str:
+) -> Callable[[Kind], str]:
+    def make(kind: Kind) -> str:
         name = image_name(kind, pins, layout)
         ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
         return name
@@ -89,17 +89,17 @@ def make_image(
 
 
 @pytest.fixture(scope="session")
-def base_image(make_image: Callable[[str], str]) -> str:
+def base_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("base")
 
 
 @pytest.fixture(scope="session")
-def train_image(make_image: Callable[[str], str]) -> str:
+def train_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("train")
 
 
 @pytest.fixture(scope="session")
-def cross_image(make_image: Callable[[str], str]) -> str:
+def cross_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("cross")
 
 
@@ -202,7 +202,7 @@ def build_firmware(
     """Build both applications with a model, from the cache where they are known."""
 
     def build(model: Model) -> BuiltFirmware:
-        applications = ("hello_world", "hello_world_test")
+        applications: tuple[Application, ...] = ("hello_world", "hello_world_test")
         steps = pipeline.firmware_steps([board], [model], "release", applications)
         runner, results = run_steps(steps)
         folder = tmp_path_factory.mktemp(model.name)
@@ -246,7 +246,7 @@ def build_variant(
         for name, (old, new) in patches.items():
             source = inputs[PurePosixPath(name)]
             assert not hasattr(source, "step"), f"{name} is made by a step"
-            text = source.read_text() if isinstance(source, Path) else source.decode()  # type: ignore[union-attr]
+            text = source.read_text() if isinstance(source, Path) else source.decode()
             assert old in text, f"{name} does not hold {old!r}"
             inputs[PurePosixPath(name)] = text.replace(old, new, 1).encode()
         variant = Step(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolchain.commands.build import BuiltFirmware
 from toolchain.firmware.size import SizeReport
+
+if TYPE_CHECKING:
+    from toolchain.commands.simulate import SimulatedRun
+    from toolchain.commands.verify import VerifiedFirmware
 
 _BAR_WIDTH = 30
 _SHADES = "█▓▒░▚▞▪"
@@ -76,3 +82,72 @@ def _bar(
         f"{title:<5} {used:>7,} of {available:,} bytes ({100 * used / available:.1f} %){note}",
         f"      {bar}  {'  '.join(shares)}",
     ]
+
+
+def simulation_summary(run: SimulatedRun, lines: int) -> str:
+    """Return what a run showed: the console's start, the LEDs, and counts of instructions.
+
+    Args:
+        run: the finished run.
+        lines: console lines to show, at least 0.
+    """
+    from statistics import median
+
+    from simulator.terminal import draw_leds
+
+    board, result = run.firmware.board, run.result
+    console = result.console.splitlines()
+    shown = console[: max(lines, 0)]
+    counts = [each.instructions for each in result.inferences]
+    what = "Invoke()" if result.counted == "invoke" else "the loop"
+    parts = [f"{board.title}, {run.firmware.model.name}, simulated", ""]
+    if shown:
+        parts.append(f"console, {len(shown)} of {len(console):,} lines:")
+        parts += [f"  {line}" for line in shown]
+        parts.append("")
+    drawing = draw_leds(result.inferences, ascii_only=not _can_draw())
+    if drawing:
+        parts += ["brightness of the LEDs over one period:", drawing, ""]
+    parts.append(
+        f"{len(counts):,} inferences, {result.instructions:,} instructions from reset; "
+        f"an inference ({what}) takes {min(counts):,} to {max(counts):,}, median "
+        f"{median(counts):,.0f}"
+    )
+    parts.append(f"report   {shown_path(run.report)}")
+    if run.picture is not None:
+        parts.append(f"picture  {shown_path(run.picture)}")
+    return "\n".join(parts)
+
+
+def _can_draw() -> bool:
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    return encoding.startswith("utf")
+
+
+def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
+    """Return the figures of each firmware that was verified, and where they are written down."""
+    rows = []
+    for each in verified:
+        comparison, image = each.comparison, each.image
+        unit = "step" if comparison.kind == "int8" else "ulp"
+        rows.append(
+            [
+                each.firmware.board.name,
+                comparison.model,
+                f"{comparison.equal}/{comparison.cases}",
+                f"{comparison.largest_difference} {unit} ({comparison.allowed_difference} allowed)",
+                f"{comparison.largest_sine_error:.4f}",
+                f"{image.equal}/{image.known}",
+                f"{comparison.litert_equal}/{comparison.cases}, "
+                f"at most {comparison.litert_largest_difference} {unit}",
+            ]
+        )
+    headings = ["target", "model", "equal", "largest difference", "|y - sin x|"]
+    text = table([*headings, "image", "LiteRT (for information)"], rows, frozenset({4}))
+    judges = ", ".join(sorted({each.comparison.judge for each in verified}))
+    reports = "\n".join(f"report  {shown_path(each.report)}" for each in verified)
+    return (
+        f"{text}\n\nequal: outputs of hello_world_test, bit for bit, to {judges}\n"
+        "image: outputs of the flashable hello_world that agree with it, over its own inputs\n\n"
+        f"{reports}"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,9 @@ Firmware and host run the same reference kernels in the same order of operations
 is compiled without contraction of multiply and add, so IEEE-754 leaves them no freedom: 0 is
 expected. 1 is allowed for a host interpreter that was itself built with contraction.
 """
+
+ALLOWED_DIFFERENCE: Mapping[str, int] = {"int8": 0, "float": MAX_FLOAT_ULPS}
+"""By the model's element type: quantisation steps, or units in the last place."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Comparison:
     @property
     def allowed_difference(self) -> int:
         """Largest difference from the judge that passes."""
-        return 0 if self.kind == "int8" else MAX_FLOAT_ULPS
+        return ALLOWED_DIFFERENCE[self.kind]
 
     @property
     def passed(self) -> bool:
@@ -103,6 +106,26 @@ class Comparison:
             self.largest_difference <= self.allowed_difference
             and self.largest_sine_error < MAX_ERROR_AGAINST_SINE
         )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the outputs of a running application agree with the reference.
+
+    Attributes:
+        inferences: that were looked at.
+        known: of these, the ones whose input the reference has; all of them for int8.
+        equal: of the known ones, outputs within the model's allowed difference.
+    """
+
+    inferences: int
+    known: int
+    equal: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is something to compare and all of it agrees."""
+        return self.known > 0 and self.equal == self.known
 
 
 def float_of_bits(bits: int) -> float:
@@ -182,9 +205,9 @@ def compare(reference: Reference, observed: Mapping[int, int]) -> Comparison:
     outputs = [observed[raw] for raw in reference.inputs]
 
     def differences(expected: tuple[int, ...]) -> list[int]:
-        if reference.kind == "int8":
-            return [abs(got - want) for got, want in zip(outputs, expected, strict=True)]
-        return [ulps_between(got, want) for got, want in zip(outputs, expected, strict=True)]
+        return [
+            _difference(reference, got, want) for got, want in zip(outputs, expected, strict=True)
+        ]
 
     judge, litert = differences(reference.tflm), differences(reference.litert)
     return Comparison(
@@ -204,20 +227,49 @@ def compare(reference: Reference, observed: Mapping[int, int]) -> Comparison:
     )
 
 
-def require_passed(comparison: Comparison) -> None:
+def _difference(reference: Reference, one: int, other: int) -> int:
+    return abs(one - other) if reference.kind == "int8" else ulps_between(one, other)
+
+
+def agreement(reference: Reference, observed: Sequence[tuple[int, int]]) -> Agreement:
+    """Compare raw inputs and outputs of a running application with the reference.
+
+    Args:
+        reference: what the judge computes.
+        observed: raw input and raw output of each inference.
+    """
+    expected = dict(zip(reference.inputs, reference.tflm, strict=True))
+    known = [(raw, got) for raw, got in observed if raw in expected]
+    allowed = ALLOWED_DIFFERENCE[reference.kind]
+    equal = sum(_difference(reference, got, expected[raw]) <= allowed for raw, got in known)
+    return Agreement(inferences=len(observed), known=len(known), equal=equal)
+
+
+def require_passed(comparison: Comparison, image: Agreement) -> None:
     """Raise unless the firmware computes what the model computes.
 
+    Args:
+        comparison: of all outputs of the test.
+        image: of the flashable image's own outputs.
+
     Raises:
-        VerificationError: it does not; the message gives the figures.
+        VerificationError: one of them does not agree; the message gives the figures.
     """
-    if comparison.passed:
-        return
     unit = "quantisation steps" if comparison.kind == "int8" else "units in the last place"
-    raise VerificationError(
-        f"{comparison.model}: {comparison.equal}/{comparison.cases} outputs equal "
-        f"{comparison.judge}, the largest difference is {comparison.largest_difference} {unit} "
-        f"({comparison.allowed_difference} allowed), the largest error against the sine is "
-        f"{comparison.largest_sine_error:.4f} (below {MAX_ERROR_AGAINST_SINE} required)",
-        why="the firmware does not compute what the model computes, or the model is no sine",
-        next_step="look at verify.json and at the conversion's quantisation",
-    )
+    if not comparison.passed:
+        raise VerificationError(
+            f"{comparison.model}: {comparison.equal}/{comparison.cases} outputs equal "
+            f"{comparison.judge}, the largest difference is {comparison.largest_difference} {unit} "
+            f"({comparison.allowed_difference} allowed), the largest error against the sine is "
+            f"{comparison.largest_sine_error:.4f} (below {MAX_ERROR_AGAINST_SINE} required)",
+            why="the firmware does not compute what the model computes, or the model is no sine",
+            next_step="look at verify.json and at the conversion's quantisation",
+        )
+    if not image.passed:
+        raise VerificationError(
+            f"{comparison.model}: {image.equal} of {image.known} outputs of the flashable image "
+            f"are within {comparison.allowed_difference} {unit} of {comparison.judge}",
+            why="the test firmware agrees, so the application changes inputs or outputs on their "
+            "way, or was built from another model",
+            next_step="compare tflm/hello_world/main_functions.cc with hello_world_test.cc",
+        )

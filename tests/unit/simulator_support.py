@@ -272,7 +272,7 @@ def symbol_file(path: Path, image: bytes, functions: dict[str, tuple[int, int]])
         places.append(at + len(body))
         body += part
     headers = bytes(40)
-    for kind, name, place, size, link, entry_size in (
+    for kind, section, place, size, link, entry_size in (
         (1, b".text", places[0], len(image), 0, 0),
         (2, b".symtab", places[1], len(symbols), 3, 16),
         (3, b".strtab", places[2], len(names), 0, 0),
@@ -280,7 +280,7 @@ def symbol_file(path: Path, image: bytes, functions: dict[str, tuple[int, int]])
     ):
         headers += struct.pack(
             "<10I",
-            section_names.index(b"\0" + name + b"\0") + 1,
+            section_names.index(b"\0" + section + b"\0") + 1,
             kind,
             2 if kind == 1 else 0,
             load if kind == 1 else 0,

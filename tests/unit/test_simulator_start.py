@@ -78,7 +78,7 @@ def test_the_highest_stack_pointer_that_the_bootloader_takes_is_taken() -> None:
 
 
 def test_a_board_with_an_unknown_chip_is_one_error() -> None:
-    with pytest.raises(BoardDescriptionError, match="no model of the chip 'apollo9'.*\n.*apollo3"):
+    with pytest.raises(BoardDescriptionError, match=r"no model of the chip 'apollo9'.*\n.*apollo3"):
         run_image(GOOD, board=EDGE.model_copy(update={"chip": "apollo9"}))
     assert "apollo3" in chip_names()
 

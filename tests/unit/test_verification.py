@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from toolchain.errors import VerificationError
 from toolchain.verification import (
+    Agreement,
     Reference,
+    agreement,
     compare,
     float_of_bits,
     read_reference,
@@ -20,6 +22,7 @@ from toolchain.verification import (
 )
 
 SCALE = 2 * math.pi / 255
+AGREES = Agreement(inferences=1000, known=1000, equal=1000)
 
 
 def bits(value: float) -> int:
@@ -54,7 +57,7 @@ def test_equal_outputs_pass_and_litert_is_only_reported() -> None:
     assert (result.cases, result.equal, result.largest_difference) == (256, 256, 0)
     assert (result.litert_equal, result.litert_largest_difference) == (255, 1)
     assert result.largest_sine_error < 0.01
-    require_passed(result)
+    require_passed(result, AGREES)
 
 
 def test_one_step_in_one_int8_output_fails() -> None:
@@ -63,7 +66,7 @@ def test_one_step_in_one_int8_output_fails() -> None:
     result = compare(int8_reference(), outputs)
     assert (result.equal, result.largest_difference) == (255, 1)
     with pytest.raises(VerificationError, match="255/256"):
-        require_passed(result)
+        require_passed(result, AGREES)
 
 
 def test_a_model_that_is_no_sine_fails_although_firmware_and_model_agree() -> None:
@@ -72,7 +75,25 @@ def test_a_model_that_is_no_sine_fails_although_firmware_and_model_agree() -> No
     result = compare(flat, dict.fromkeys(flat.inputs, 0))
     assert result.equal == 256
     with pytest.raises(VerificationError, match=r"below 0\.12 required"):
-        require_passed(result)
+        require_passed(result, AGREES)
+
+
+def test_the_image_itself_must_agree_too() -> None:
+    reference = int8_reference()
+    result = compare(reference, observed(reference))
+    pairs = list(observed(reference).items())
+    require_passed(result, agreement(reference, pairs))
+    pairs[9] = (pairs[9][0], pairs[9][1] - 1)
+    with pytest.raises(VerificationError, match="255 of 256 outputs of the flashable image"):
+        require_passed(result, agreement(reference, pairs))
+
+
+def test_an_image_with_no_known_input_proves_nothing() -> None:
+    reference = float_reference()
+    unknown = agreement(reference, [(bits(100.0), 0), (bits(101.0), 0)])
+    assert (unknown.inferences, unknown.known) == (2, 0)
+    with pytest.raises(VerificationError, match="0 of 0"):
+        require_passed(compare(reference, observed(reference)), unknown)
 
 
 @pytest.mark.parametrize("change", [lambda each: each.pop(3), lambda each: each.update({200: 0})])
@@ -97,10 +118,10 @@ def test_floats_may_differ_by_one_ulp_and_not_by_two() -> None:
     outputs[key] += 1
     result = compare(float_reference(), outputs)
     assert (result.equal, result.largest_difference) == (999, 1)
-    require_passed(result)
+    require_passed(result, AGREES)
     outputs[key] += 1
     with pytest.raises(VerificationError, match="2 units in the last place"):
-        require_passed(compare(float_reference(), outputs))
+        require_passed(compare(float_reference(), outputs), AGREES)
 
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -34,10 +34,9 @@ bool TestInt8() {
 
 bool TestFloat() {
   constexpr int kInputs = 1000;
-  constexpr float kStep = kXrange / kInputs;
   bool passed = true;
   for (int i = 0; i < kInputs; ++i) {
-    const Inference inference = Infer(static_cast<float>(i) * kStep);
+    const Inference inference = Infer(static_cast<float>(i) / static_cast<float>(kInputs) * kXrange);
     PrintText("test: x=");
     PrintBits(inference.x);
     PrintText(" y=");

@@ -154,7 +154,7 @@ class DockerExecutor:
         reporter: Reporter,
         *,
         rootless: bool = False,
-        ensure_image: Callable[[str], None] | None = None,
+        ensure_image: Callable[[str], object] | None = None,
         cpus: float | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions.disk import space_checked
@@ -21,8 +21,14 @@ _RENAME_EXCHANGE = 2
 _NOT_SUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 
 
-def publish(store: Store, files: Mapping[PurePosixPath, Digest], folder: Path) -> bool:
-    """Make ``folder`` hold exactly ``files``.
+def publish(
+    store: Store,
+    files: Mapping[PurePosixPath, Digest],
+    folder: Path,
+    *,
+    reports: Collection[PurePosixPath] = (),
+) -> bool:
+    """Make ``folder`` hold exactly ``files``, and ``reports`` about them if there are any.
 
     The files are written into a sibling, synced to the disk, and the sibling takes the folder's
     place in one rename. Where the system can exchange two folders (Linux) there is no moment
@@ -34,6 +40,8 @@ def publish(store: Store, files: Mapping[PurePosixPath, Digest], folder: Path) -
         store: holds the blobs.
         files: content by path relative to the folder.
         folder: what to replace; its parents are made.
+        reports: files that others write into the folder about what is in it: they stay while
+            ``files`` are there already, and go when the folder is replaced.
 
     Returns:
         Whether anything was written.
@@ -46,7 +54,7 @@ def publish(store: Store, files: Mapping[PurePosixPath, Digest], folder: Path) -
     """
     for path in files:
         check_relative(path)
-    if _holds_exactly(folder, files):
+    if _holds_exactly(folder, files, frozenset(reports)):
         return False
     try:
         with space_checked(folder.parent):
@@ -75,7 +83,9 @@ def _replace(store: Store, files: Mapping[PurePosixPath, Digest], folder: Path) 
         _remove(sibling)
 
 
-def _holds_exactly(folder: Path, files: Mapping[PurePosixPath, Digest]) -> bool:
+def _holds_exactly(
+    folder: Path, files: Mapping[PurePosixPath, Digest], reports: frozenset[PurePosixPath]
+) -> bool:
     expected_folders = {parent for path in files for parent in path.parents}
     found: set[PurePosixPath] = set()
     try:
@@ -95,6 +105,8 @@ def _holds_exactly(folder: Path, files: Mapping[PurePosixPath, Digest]) -> bool:
                         and entry.stat(follow_symlinks=False).st_size == files[path].size_bytes
                     ):
                         found.add(path)
+                    elif path in reports and entry.is_file(follow_symlinks=False):
+                        continue
                     else:
                         return False
         return found == set(files) and all(

@@ -20,6 +20,12 @@ from toolchain.pipeline import Application, BuildType, Model
 ALL_TARGETS = "all"
 SIZE_SCHEMA = "tinyml-toolchain/size/1"
 
+SIMULATION_REPORT = PurePosixPath("simulation.json")
+SIMULATION_PICTURE = PurePosixPath("simulation.png")
+VERIFY_REPORT = PurePosixPath("verify.json")
+REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, VERIFY_REPORT)
+"""What other commands write beside a firmware; gone as soon as the firmware is another one."""
+
 # What GNU ld says when a section leaves its memory region, and the linker script's own assertions.
 _DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit")
 
@@ -74,7 +80,7 @@ def build(
     """
     results = run_firmware_steps(session, boards, [model], build_type, ["hello_world"])
     publish_model(session, model, results)
-    return tuple(_finish(session, board, model, build_type, results) for board in boards)
+    return tuple(publish_firmware(session, board, model, build_type, results) for board in boards)
 
 
 def run_firmware_steps(
@@ -129,13 +135,19 @@ def firmware_name(
     return f"firmware {application} {board.name} {model.name} {build_type}"
 
 
-def _finish(
+def publish_firmware(
     session: Session,
     board: Board,
     model: Model,
     build_type: BuildType,
     results: Mapping[str, StepResult],
 ) -> BuiltFirmware:
+    """Check a ``hello_world`` that was linked and put it under ``build/<target>/<model>``.
+
+    Raises:
+        FirmwareInvalidError: the board would not start it; nothing is published.
+        FirmwareDoesNotFitError: it is too large; nothing is published.
+    """
     store = session.runner.store
     outputs = results[firmware_name("hello_world", board, model, build_type)].outputs
     program = {path.suffix.removeprefix("."): digest for path, digest in outputs.items()}
@@ -147,7 +159,7 @@ def _finish(
     for path, source in session.pipeline.workspace(board, model, build_type).items():
         files["workspace" / path] = _content(session, source, results)
     folder = session.layout.build / board.name / model.name
-    publish(store, files, folder)
+    publish(store, files, folder, reports=REPORTS)
     return BuiltFirmware(
         board=board,
         model=model,

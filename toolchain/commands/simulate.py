@@ -1,14 +1,15 @@
-"""Runs a built firmware in the simulator."""
+"""Runs built firmwares in the simulator."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulator import SimulationRequest, SimulationResult, simulate
-from toolchain.commands.build import BuiltFirmware
+from toolchain.commands.build import SIMULATION_PICTURE, SIMULATION_REPORT, BuiltFirmware
 from toolchain.digest import Digest
 
 SIMULATION_SCHEMA = "tinyml-toolchain/simulation/1"
@@ -22,22 +23,43 @@ BUDGET_OF_START = 10_000_000
 
 @dataclass(frozen=True)
 class SimulatedRun:
-    """A finished run and where it was written down."""
+    """A finished run and where it was written down.
+
+    Attributes:
+        image_sha256: of the flashable file that ran.
+        report: ``simulation.json``.
+        picture: ``simulation.png``; None when there were too few inferences to draw.
+    """
 
     firmware: BuiltFirmware
+    image_sha256: str
     result: SimulationResult
     report: Path
+    picture: Path | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``simulation.json`` holds."""
+        return {
+            "schema": SIMULATION_SCHEMA,
+            "target": self.firmware.board.name,
+            "model": self.firmware.model.name,
+            "build_type": self.firmware.build_type,
+            "image_sha256": self.image_sha256,
+            "instructions": self.result.instructions,
+            "counted": self.result.counted,
+            "inferences": [dataclasses.asdict(each) for each in self.result.inferences],
+            "console": self.result.console,
+        }
 
 
-def simulate_firmware(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
-    """Run ``firmware`` until it printed ``inferences`` results, and write ``simulation.json``.
+def run_image(firmware: BuiltFirmware, inferences: int) -> tuple[bytes, SimulationResult]:
+    """Run the flashable file until it printed ``inferences`` results; return it and the result.
 
     Raises:
+        UsageError: the number of inferences is not positive.
         SimulationFaultError: the firmware broke a rule of the silicon.
         SimulationIncompleteError: it stopped before.
     """
-    from toolchain.actions.action_cache import write_atomically
-
     image = firmware.image.read_bytes()
     result = simulate(
         SimulationRequest(
@@ -45,18 +67,39 @@ def simulate_firmware(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
             image=image,
             elf=firmware.elf,
             inferences=inferences,
-            instruction_budget=BUDGET_OF_START + inferences * BUDGET_PER_INFERENCE,
+            instruction_budget=BUDGET_OF_START + max(inferences, 1) * BUDGET_PER_INFERENCE,
         )
     )
-    report = firmware.folder / "simulation.json"
-    data = {
-        "schema": SIMULATION_SCHEMA,
-        "target": firmware.board.name,
-        "model": firmware.model.name,
-        "image_sha256": Digest.of_bytes(image).sha256,
-        "instructions": result.instructions,
-        "inferences": [dataclasses.asdict(each) for each in result.inferences],
-        "console": result.console,
-    }
-    write_atomically(report, (json.dumps(data, indent=1) + "\n").encode())
-    return SimulatedRun(firmware=firmware, result=result, report=report)
+    return image, result
+
+
+def simulate_all(firmwares: Iterable[BuiltFirmware], inferences: int) -> tuple[SimulatedRun, ...]:
+    """Run each firmware, and write ``simulation.json`` and ``simulation.png`` beside it.
+
+    Raises:
+        ToolchainError: see ``run_image``; what was there of an earlier run stays.
+    """
+    return tuple(_simulate(firmware, inferences) for firmware in firmwares)
+
+
+def _simulate(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
+    from simulator.picture import can_be_drawn, write_picture
+    from toolchain.actions.action_cache import write_atomically
+
+    image, result = run_image(firmware, inferences)
+    picture = firmware.folder / SIMULATION_PICTURE
+    drawn = can_be_drawn(result.inferences)
+    run = SimulatedRun(
+        firmware=firmware,
+        image_sha256=Digest.of_bytes(image).sha256,
+        result=result,
+        report=firmware.folder / SIMULATION_REPORT,
+        picture=picture if drawn else None,
+    )
+    write_atomically(run.report, (json.dumps(run.as_json(), indent=1) + "\n").encode())
+    if drawn:
+        title = f"{firmware.board.title}, {firmware.model.name}, simulated"
+        write_picture(picture, result.inferences, title)
+    else:
+        picture.unlink(missing_ok=True)
+    return run

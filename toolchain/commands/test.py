@@ -27,7 +27,7 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
         UsageError: the test requirements are not installed and this is no environment of ours.
         EngineUnavailableError: no engine, and the variable above asks for one.
     """
-    _require_test_packages(reporter)
+    require_test_packages(reporter)
     arguments = ["-k", select] if select else []
     if fast:
         return _pytest([*arguments, "-n", "auto", *_FAST], {})
@@ -52,7 +52,13 @@ def _pytest(arguments: Sequence[str], extra: dict[str, str]) -> int:
     return subprocess.run(command, cwd=project, env=os.environ | extra, check=False).returncode
 
 
-def _require_test_packages(reporter: Reporter) -> None:
+def require_test_packages(reporter: Reporter) -> None:
+    """Install the test requirements into ``.venv`` unless they are there.
+
+    Raises:
+        UsageError: they are missing in an environment that is not ours.
+        ToolchainError: they cannot be installed.
+    """
     lock = project_layout().project / "requirements-test.lock"
     place = project_layout().project / ".venv"
     if sys.prefix != str(place):

@@ -13,15 +13,26 @@ from simulator.console import parse_test_cases
 from toolchain.actions import StepResult
 from toolchain.boards import Board
 from toolchain.commands.build import (
+    VERIFY_REPORT,
+    BuiltFirmware,
     checked_size,
     firmware_name,
+    publish_firmware,
     publish_model,
     run_firmware_steps,
 )
 from toolchain.commands.session import Session
+from toolchain.commands.simulate import run_image
 from toolchain.errors import VerificationError
-from toolchain.pipeline import BuildType, Model
-from toolchain.verification import Comparison, compare, read_reference, require_passed
+from toolchain.pipeline import Application, BuildType, Model
+from toolchain.verification import (
+    Agreement,
+    Comparison,
+    agreement,
+    compare,
+    read_reference,
+    require_passed,
+)
 
 VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
 
@@ -31,124 +42,132 @@ PASSED = "~~~ALL TESTS PASSED~~~"
 TEST_BUDGET = 1_000_000_000
 """Instructions after which the test firmware is given up; it takes about twenty million."""
 
+IMAGE_INFERENCES = 1000
+"""Inferences of the flashable image that are compared: a whole period on every board."""
+
 
 @dataclass(frozen=True)
 class VerifiedFirmware:
-    """A firmware whose every output was compared.
+    """A board and model of which every output was compared.
 
     Attributes:
-        image_sha256: of the test's flashable file, which was simulated.
+        firmware: the image that is flashed, with the digest of its file.
+        test_sha256: of the test's flashable file, which was simulated.
         instructions: executed by the whole test.
+        comparison: of the test's outputs, all inputs, with the reference.
+        image: of the flashable image's own outputs with the reference.
+        report: ``verify.json``.
     """
 
-    board: Board
-    model: Model
+    firmware: BuiltFirmware
     image_sha256: str
+    test_sha256: str
     instructions: int
     comparison: Comparison
-
-
-@dataclass(frozen=True)
-class Verification:
-    """Result for one board: ``verify.json``."""
-
-    board: Board
-    firmwares: tuple[VerifiedFirmware, ...]
+    image: Agreement
     report: Path
 
     @property
     def passed(self) -> bool:
-        """Whether every firmware passed."""
-        return all(each.comparison.passed for each in self.firmwares)
+        """Whether the firmware computes what the model computes."""
+        return self.comparison.passed and self.image.passed
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``verify.json`` holds."""
+        return {
+            "schema": VERIFY_SCHEMA,
+            "target": self.firmware.board.name,
+            "model": self.firmware.model.name,
+            "build_type": self.firmware.build_type,
+            "passed": self.passed,
+            "image_sha256": self.image_sha256,
+            "test_sha256": self.test_sha256,
+            "test_instructions": self.instructions,
+            "test": {
+                **dataclasses.asdict(self.comparison),
+                "allowed_difference": self.comparison.allowed_difference,
+            },
+            "image": dataclasses.asdict(self.image),
+        }
 
 
 def verify(
     session: Session, boards: Sequence[Board], models: Sequence[Model], build_type: BuildType
-) -> tuple[Verification, ...]:
-    """Build what is not up to date, run ``hello_world_test`` of each model, compare and report.
+) -> tuple[VerifiedFirmware, ...]:
+    """Build what is not up to date, run ``hello_world_test`` and the image itself, and compare.
 
-    Every board's ``verify.json`` is written before a failure is raised.
+    Every ``verify.json`` is written before a failure is raised.
 
     Raises:
         VerificationError: a firmware computes something else than its model.
         ToolchainError: a step or the simulation failed.
     """
-    results = run_firmware_steps(session, boards, models, build_type, ["hello_world_test"])
+    applications: tuple[Application, ...] = ("hello_world", "hello_world_test")
+    results = run_firmware_steps(session, boards, models, build_type, applications)
     for model in models:
         publish_model(session, model, results)
-    verifications = tuple(
-        _verify_board(session, board, models, build_type, results) for board in boards
+    verified = tuple(
+        _verify(session, publish_firmware(session, board, model, build_type, results), results)
+        for board in boards
+        for model in models
     )
-    for verification in verifications:
-        for firmware in verification.firmwares:
-            require_passed(firmware.comparison)
-    return verifications
+    for each in verified:
+        require_passed(each.comparison, each.image)
+    return verified
 
 
-def _verify_board(
-    session: Session,
-    board: Board,
-    models: Sequence[Model],
-    build_type: BuildType,
-    results: Mapping[str, StepResult],
-) -> Verification:
-    from toolchain.actions.action_cache import write_atomically
-
-    firmwares = tuple(_verify_model(session, board, model, build_type, results) for model in models)
-    report = session.layout.build / board.name / "verify.json"
-    data = {
-        "schema": VERIFY_SCHEMA,
-        "target": board.name,
-        "build_type": build_type,
-        "passed": all(each.comparison.passed for each in firmwares),
-        "models": [
-            {
-                "image_sha256": each.image_sha256,
-                "instructions": each.instructions,
-                "allowed_difference": each.comparison.allowed_difference,
-                "passed": each.comparison.passed,
-                **dataclasses.asdict(each.comparison),
-            }
-            for each in firmwares
-        ],
-    }
-    write_atomically(report, (json.dumps(data, indent=2) + "\n").encode())
-    return Verification(board=board, firmwares=firmwares, report=report)
-
-
-def _verify_model(
-    session: Session,
-    board: Board,
-    model: Model,
-    build_type: BuildType,
-    results: Mapping[str, StepResult],
+def _verify(
+    session: Session, firmware: BuiltFirmware, results: Mapping[str, StepResult]
 ) -> VerifiedFirmware:
-    store = session.runner.store
-    outputs = results[firmware_name("hello_world_test", board, model, build_type)].outputs
-    program = {path.suffix.removeprefix("."): digest for path, digest in outputs.items()}
-    checked_size(session, board, program[""], program["bin"], program["map"])
-    result = simulate(
+    from toolchain.actions.action_cache import write_atomically
+    from toolchain.digest import Digest
+
+    store, model = session.runner.store, firmware.model
+    name = firmware_name("hello_world_test", firmware.board, model, firmware.build_type)
+    program = {
+        path.suffix.removeprefix("."): digest for path, digest in results[name].outputs.items()
+    }
+    checked_size(session, firmware.board, program[""], program["bin"], program["map"])
+    test = simulate(
         SimulationRequest(
-            board=board,
+            board=firmware.board,
             image=store.get(program["bin"]),
             elf=store.path(program[""]),
             until_text=END_OF_TEST,
             instruction_budget=TEST_BUDGET,
         )
     )
-    observed = {case.input: case.output for case in parse_test_cases(result.console)}
-    reference = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
-    comparison = compare(read_reference(store.path(reference)), observed)
-    if comparison.passed and PASSED not in result.console:
-        raise VerificationError(
-            f"hello_world_test of {model.name} says that it failed",
-            why=result.console.strip().splitlines()[-1],
-            next_step=f"read {outputs and board.name}'s console with ./invoke simulate",
-        )
-    return VerifiedFirmware(
-        board=board,
-        model=model,
-        image_sha256=program["bin"].sha256,
-        instructions=result.instructions,
-        comparison=comparison,
+    digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
+    reference = read_reference(store.path(digest))
+    comparison = compare(
+        reference, {case.input: case.output for case in parse_test_cases(test.console)}
     )
+    if comparison.passed and PASSED not in test.console:
+        raise VerificationError(
+            f"hello_world_test of {model.name} says that it failed on {firmware.board.title}",
+            why="its outputs equal the reference's, yet its own check against the sine failed; "
+            f"its last line is: {test.console.strip().splitlines()[-1]}",
+            next_step="compare kLargestError in tflm/hello_world/hello_world_test.cc with the "
+            "largest error in verify.json",
+        )
+    image, run = run_image(firmware, IMAGE_INFERENCES)
+    verified = VerifiedFirmware(
+        firmware=firmware,
+        image_sha256=Digest.of_bytes(image).sha256,
+        test_sha256=program["bin"].sha256,
+        instructions=test.instructions,
+        comparison=comparison,
+        image=agreement(
+            reference,
+            [
+                (each.x_bits, each.y_bits)
+                if each.raw_in is None or each.raw_out is None
+                else (each.raw_in, each.raw_out)
+                for each in run.inferences
+            ],
+        ),
+        report=firmware.folder / VERIFY_REPORT,
+    )
+    data = json.dumps(verified.as_json(), indent=2) + "\n"
+    write_atomically(verified.report, data.encode())
+    return verified
