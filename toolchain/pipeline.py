@@ -1,8 +1,8 @@
 """The concrete steps that lead from training data to a firmware.
 
 ```
-train -> convert -> embed      -> firmware (with the library of its core)
-                 -> reference
+train -> convert -> embed -> inference -> firmware
+                 -> reference     library -^
 ```
 """
 
@@ -33,6 +33,17 @@ _MAKE = ("make", "-f", "tensorflow/lite/micro/tools/make/Makefile")
 _TREE = "/opt/tflm"
 _TRAINING_SECONDS = 1800
 _SOURCE_SUFFIXES = frozenset({".cc", ".h", ".mk", ".inc"})
+
+# What the make goal `inference` compiles (INFERENCE_INPUTS in tflm/Makefile), and what it makes.
+_INFERENCE_INPUTS = (
+    "tflm/Makefile",
+    "tflm/hello_world/inference.cc",
+    "tflm/hello_world/inference.h",
+    "tflm/hello_world/console.h",
+    "tflm/hello_world/operator_parser.h",
+    "boards/common/board.h",
+)
+_INFERENCE_MODEL_INPUTS = ("model_data.h", "model_operators.cc", "model_operators.h")
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,35 @@ class Pipeline:
             working_directory=_TREE,
         )
 
+    def inference(self, board: Board, model: Model, build_type: BuildType) -> Step:
+        """Compile the interpreter's use by a model; shared by all boards of a core.
+
+        Its sources include the whole runtime, so that it takes longer than all of a board's files;
+        it depends on the model's operators and not on its weights.
+        """
+        architecture = target_arch(board)
+        embedded = {
+            PurePosixPath("model", model.name, name): OutputOf(
+                f"embed {model.name}", PurePosixPath(name)
+            )
+            for name in _INFERENCE_MODEL_INPUTS
+        }
+        return Step(
+            name=_inference_name(architecture, model, build_type),
+            image=self.cross_image,
+            arguments=(
+                *_MAKE,
+                f"TARGET_ARCH={architecture}",
+                f"BUILD_TYPE={build_type}",
+                f"MODEL={model.name}",
+                "GENDIR=/out",
+                "inference",
+            ),
+            inputs={**self._files(_INFERENCE_INPUTS), **embedded},
+            outputs=_inference_outputs(model),
+            working_directory=_TREE,
+        )
+
     def workspace(
         self, board: Board, model: Model, build_type: BuildType
     ) -> Mapping[PurePosixPath, Path | bytes | OutputOf]:
@@ -186,12 +226,19 @@ class Pipeline:
             for name in MODEL_SOURCES
         }
         architecture = target_arch(board)
+        folder = PurePosixPath("lib", f"{architecture}_{build_type}")
         library = {
-            PurePosixPath("lib", f"{architecture}_{build_type}", LIBRARY): OutputOf(
+            folder / LIBRARY: OutputOf(
                 f"library {architecture} {build_type}", PurePosixPath("lib") / LIBRARY
             )
         }
-        return {**sources, **generated, **embedded, **library}
+        inference = {
+            folder / model.name / path.name: OutputOf(
+                _inference_name(architecture, model, build_type), path
+            )
+            for path in _inference_outputs(model)
+        }
+        return {**sources, **generated, **embedded, **library, **inference}
 
     def firmware(
         self, board: Board, model: Model, build_type: BuildType, application: Application
@@ -234,6 +281,7 @@ class Pipeline:
             add(self.embed(model))
             for board in boards:
                 add(self.library(board, build_type))
+                add(self.inference(board, model, build_type))
                 for application in applications:
                     add(self.firmware(board, model, build_type, application))
         return list(steps.values())
@@ -284,3 +332,16 @@ class Pipeline:
         return {
             PurePosixPath(name): self.layout.project / name for group in names for name in group
         }
+
+
+def _inference_name(architecture: str, model: Model, build_type: BuildType) -> str:
+    return f"inference {architecture} {model.name} {build_type}"
+
+
+def _inference_outputs(model: Model) -> tuple[PurePosixPath, ...]:
+    names = (
+        "inference.sha256",
+        "tflm/hello_world/inference.cc.o",
+        f"model/{model.name}/model_operators.cc.o",
+    )
+    return tuple(PurePosixPath("obj", name) for name in names)
