@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -114,10 +114,57 @@ class Led(_Table):
     pwm: str
 
 
+Format: TypeAlias = Literal["bin", "hex", "ambiq_image", "ambiq_wired_update", "arduino_library"]
+"""A file made from a linked firmware.
+
+``bin`` and ``hex`` are the image as it lies in flash; ``ambiq_image`` is it in the secure
+bootloader's header and ``ambiq_wired_update`` that in the header of an update over a serial line;
+``arduino_library`` is the sources as a library for the Arduino IDE.
+"""
+
+
 class Package(_Table):
     """Files to make for flashing."""
 
-    formats: tuple[Literal["bin", "hex"], ...]
+    formats: Annotated[tuple[Format, ...], Field(min_length=1)]
+
+
+class Flashing(_Table):
+    """One way to get a firmware onto the board.
+
+    Attributes:
+        tool: what writes it: the toolchain itself over a serial line (``ambiq_bootloader``), a
+            program (``bossac``, ``openocd``), or a copy to the volume that the board shows.
+        format: which file is written.
+        baud: of the serial line, bits per second.
+        config: OpenOCD's configuration file for the board.
+        volume: label of the board's volume.
+        usb: vendor and product numbers under which the board shows its serial line, ``2341:805a``.
+        steps: what to do by hand before it starts, one sentence each.
+    """
+
+    tool: Literal["ambiq_bootloader", "bossac", "openocd", "mass_storage"]
+    format: Format
+    baud: Annotated[int, Field(gt=0)] | None = None
+    config: str | None = None
+    volume: str | None = None
+    usb: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")], ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_its_tool_needs(self) -> Flashing:
+        needed = {"ambiq_bootloader": "baud", "openocd": "config", "mass_storage": "volume"}
+        name = needed.get(self.tool)
+        if name is not None and getattr(self, name) is None:
+            raise ValueError(f"flashing by {self.tool} needs '{name}'")
+        return self
+
+
+class Link(_Table):
+    """A page about the board."""
+
+    title: str
+    url: Annotated[str, Field(pattern=r"^https://")]
 
 
 class Board(_Table):
@@ -134,6 +181,8 @@ class Board(_Table):
     console: Console
     led: tuple[Led, ...]
     package: Package
+    flashing: Annotated[tuple[Flashing, ...], Field(min_length=1)]
+    link: tuple[Link, ...] = ()
 
     @property
     def flash(self) -> Memory:
@@ -172,6 +221,9 @@ class Board(_Table):
             application.initial_stack_pointer - application.stack_size, application.stack_size
         ):
             raise ValueError("the stack leaves the RAM")
+        for way in self.flashing:
+            if way.format not in self.package.formats:
+                raise ValueError(f"flashing by {way.tool} needs the format '{way.format}'")
         for region in self.reserved:
             if region.origin < self.application_region.end and (
                 self.application_region.origin < region.end
