@@ -180,9 +180,8 @@ class Gpio(Peripheral):
         check_set = check(set_name)
 
         def write_set(_old: int, ones: int) -> None:
-            old = self.values[offset]
-            check_set(old, old | ones)
-            self.values[offset] = old | ones
+            check_set(0, ones)
+            self.values[offset] |= ones
 
         def write_clear(_old: int, ones: int) -> None:
             self.values[offset] &= ~ones
