@@ -214,6 +214,15 @@ def expect(value: int) -> tuple[Operation, ...]:
     return Load(1, value), Raw((0x428A, 0xD000, BKPT))  # cmp r2, r1; beq over the breakpoint
 
 
+def forever(*operations: Operation) -> Raw:
+    """Do this again and again."""
+    code = Assembler(0)
+    for operation in operations:
+        code.add(operation)
+    halfwords = struct.unpack(f"<{len(code.code) // 2}H", bytes(code.code))
+    return Raw((*halfwords, 0xE000 | -(len(halfwords) + 2) & 0x7FF))  # b back
+
+
 # A good start, in the order that the data sheet wants. Tests leave out or replace one part.
 FPU = (Poke(CPACR, 0xF << 20),)
 CLOCK = (Poke(CLKKEY, 0x47), Poke(CCTRL, 0), Poke(CLKKEY, 0))

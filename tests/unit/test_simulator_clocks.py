@@ -11,6 +11,7 @@ from tests.unit.simulator_support import (
     CONSOLE,
     DEVPWREN,
     DEVPWRSTATUS,
+    FPU,
     Blamed,
     Peek,
     Poke,
@@ -49,7 +50,7 @@ def test_a_good_cache_set_up_is_taken() -> None:
 
 
 def test_a_cache_that_is_off_is_never_ready() -> None:
-    message = refused(Poke(CACHECFG, 0x0010_0780), Blamed(WaitSet(CACHE_CTRL, 2)))
+    message = refused(FPU, Poke(CACHECFG, 0x0010_0780), Blamed(WaitSet(CACHE_CTRL, 2)))
     assert "waits for ever on CACHECTRL.CTRL" in message
 
 
@@ -106,13 +107,13 @@ def test_a_device_brings_up_its_power_domain_alone(device: int, domain: int) -> 
 
 
 def test_waiting_for_power_that_was_never_asked_for_names_the_register_to_set() -> None:
-    message = refused(Blamed(WaitSet(DEVPWRSTATUS, 2)))
+    message = refused(FPU, Blamed(WaitSet(DEVPWRSTATUS, 2)))
     assert "waits for ever on PWRCTRL.DEVPWRSTATUS" in message
     assert "no device is switched on in PWRCTRL.DEVPWREN (0x40021008)" in message
 
 
 def test_waiting_for_the_wrong_power_domain_is_refused() -> None:
-    message = refused(Poke(DEVPWREN, 1 << 7), Blamed(WaitSet(DEVPWRSTATUS, 3)))
+    message = refused(FPU, Poke(DEVPWREN, 1 << 7), Blamed(WaitSet(DEVPWRSTATUS, 3)))
     assert "waits for ever on PWRCTRL.DEVPWRSTATUS" in message
 
 
