@@ -135,7 +135,7 @@ def test_too_few_inferences_are_refused(run: Sequence[Inference], tmp_path: Path
 
 
 @given(st.lists(FLOAT32, min_size=2, max_size=5, unique=True), FLOAT32)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_any_range_of_inputs_can_be_drawn(xs: list[float], y: float) -> None:
     run = [inference(x, y, red=0.3) for x in sorted(xs)]
     assert can_be_drawn(run)

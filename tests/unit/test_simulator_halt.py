@@ -141,7 +141,6 @@ def test_a_wait_for_a_flag_in_ram_that_nobody_sets_is_an_end() -> None:
     [
         (WaitSet(FR, 0), "UART0.FR"),
         (WaitSet(DEVPWRSTATUS, 9), "PWRCTRL.DEVPWRSTATUS"),
-        (WaitSet(0x4001_0080, 3), "GPIO.RDA"),
     ],
 )
 def test_a_wait_for_a_peripheral_that_never_changes_is_refused(
