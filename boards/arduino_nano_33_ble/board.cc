@@ -24,10 +24,10 @@ void FinishStores() { __asm volatile("dmb" ::: "memory"); }
 // starts within a millisecond; without one the program goes on by the internal oscillator.
 void StartCrystal() {
   constexpr int kLooks = 20000;  // each takes 5 cycles or more: at least 1.5 ms at 64 MHz
-  clock::EVENTS_HFCLKSTARTED::WriteWord(kNotYet);
-  clock::TASKS_HFCLKSTART::WriteWord(kTrigger);
+  clock::EVENTS_HFCLKSTARTED::WriteWord(event::kNotYet);
+  clock::TASKS_HFCLKSTART::WriteWord(task::kStart);
   for (int look = 0; look < kLooks; ++look) {
-    if (clock::EVENTS_HFCLKSTARTED::Read() != kNotYet) break;
+    if (clock::EVENTS_HFCLKSTARTED::Read() != event::kNotYet) break;
   }
 }
 
@@ -45,10 +45,10 @@ class Transmitter {
     if (length_ == 0) return;
     Wait();
     FinishStores();
-    uarte0::EVENTS_ENDTX::WriteWord(kNotYet);
+    uarte0::EVENTS_ENDTX::WriteWord(event::kNotYet);
     uarte0::TXD_PTR::WriteWord(reinterpret_cast<uintptr_t>(halves_[filling_]));
     uarte0::TXD_MAXCNT::Write(uarte0::TXD_MAXCNT_MAXCNT::Of(length_));
-    uarte0::TASKS_STARTTX::WriteWord(kTrigger);
+    uarte0::TASKS_STARTTX::WriteWord(task::kStart);
     sending_ = true;
     filling_ ^= 1;
     length_ = 0;
@@ -57,7 +57,7 @@ class Transmitter {
   // Waits until the last bit has left.
   void Wait() {
     if (!sending_) return;
-    while (uarte0::EVENTS_ENDTX::Read() == kNotYet) {
+    while (uarte0::EVENTS_ENDTX::Read() == event::kNotYet) {
     }
     sending_ = false;
   }
@@ -78,7 +78,7 @@ void StartConsole() {
   using Tx = gpio::Pin<35>;  // P1.03
   using Rx = gpio::Pin<42>;  // P1.10
   // The line idles high, also while the UARTE does not drive it: high first, then an output.
-  Tx::SetHigh();
+  Tx::OUTSET::WriteWord(Tx::kBit);
   Tx::PIN_CNF::Write(Tx::PIN_CNF_DIR::Of(gpio::kOutput) |
                      Tx::PIN_CNF_INPUT::Of(gpio::kInputDisconnected));
   Rx::PIN_CNF::Write(Rx::PIN_CNF_INPUT::Of(gpio::kInputConnected) |
@@ -102,7 +102,7 @@ class BuiltinLed {
   void Start() {
     using namespace pwm0;
     using Pin = gpio::Pin<13>;
-    Pin::SetLow();
+    Pin::OUTCLR::WriteWord(Pin::kBit);
     Pin::PIN_CNF::Write(Pin::PIN_CNF_DIR::Of(gpio::kOutput) |
                         Pin::PIN_CNF_INPUT::Of(gpio::kInputDisconnected));
     PSEL_OUT0::Write(PSEL_OUT0_PIN::Of(13) | PSEL_OUT0_PORT::Of(0) |
@@ -124,7 +124,7 @@ class BuiltinLed {
   void Set(unsigned step) {
     sequence_[0] = static_cast<uint16_t>(pwm0::kHighFirst | step);
     FinishStores();
-    pwm0::TASKS_SEQSTART0::WriteWord(kTrigger);
+    pwm0::TASKS_SEQSTART0::WriteWord(task::kStart);
   }
 
  private:

@@ -12,9 +12,14 @@ namespace nrf52840 {
 using mmio::Field;
 using mmio::Register;
 
-// A task starts when 1 is written; an event is 1 when it has happened, until 0 is written.
-constexpr uint32_t kTrigger = 1;
+namespace task {
+constexpr uint32_t kStart = 1;
+}  // namespace task
+
+// An event register is 1 when the event has happened, until the program writes 0.
+namespace event {
 constexpr uint32_t kNotYet = 0;
+}  // namespace event
 
 namespace clock {
 constexpr uint32_t kBase = 0x40000000;
@@ -29,6 +34,7 @@ struct Pin {
   static_assert(kPin < 48, "the chip has P0.00 to P0.31 and P1.00 to P1.15");
   static constexpr uint32_t kBase = kPin < 32 ? 0x50000000 : 0x50000300;
   static constexpr unsigned kIndex = kPin % 32;
+  static constexpr uint32_t kBit = 1u << kIndex;
 
   using OUTSET = Register<kBase + 0x508>;
   using OUTCLR = Register<kBase + 0x50C>;
@@ -36,9 +42,6 @@ struct Pin {
   using PIN_CNF_DIR = Field<PIN_CNF, 0>;
   using PIN_CNF_INPUT = Field<PIN_CNF, 1>;
   using PIN_CNF_PULL = Field<PIN_CNF, 2, 2>;
-
-  static void SetHigh() { OUTSET::WriteWord(1u << kIndex); }
-  static void SetLow() { OUTCLR::WriteWord(1u << kIndex); }
 };
 constexpr uint32_t kOutput = 1;
 constexpr uint32_t kInputConnected = 0;

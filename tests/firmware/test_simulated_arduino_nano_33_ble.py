@@ -129,7 +129,7 @@ POINTER = "uarte0::TXD_PTR::WriteWord(reinterpret_cast<uintptr_t>(halves_[fillin
             r"started while UARTE0 is not enabled.*Send",
         ),
         (
-            "    uarte0::EVENTS_ENDTX::WriteWord(kNotYet);\n",
+            "    uarte0::EVENTS_ENDTX::WriteWord(event::kNotYet);\n",
             "",
             r"started while one runs, at .*Send.*\n.*left set by the transmission before",
         ),
@@ -157,7 +157,7 @@ def lit(board: Board, files: FirmwareFiles) -> list[float]:
 def test_a_led_whose_sequence_is_never_started_is_dark(
     nano: Board, build_variant_for: BuildVariantFor, firmware: BuiltFirmware
 ) -> None:
-    start = "    pwm0::TASKS_SEQSTART0::WriteWord(kTrigger);\n"
+    start = "    pwm0::TASKS_SEQSTART0::WriteWord(task::kStart);\n"
     assert min(lit(nano, firmware.hello_world)) > 0.5
     assert set(lit(nano, build_variant_for(nano, {BOARD_CC: (start, "")}))) == {0.0}
 
@@ -165,7 +165,7 @@ def test_a_led_whose_sequence_is_never_started_is_dark(
 def test_without_a_crystal_the_firmware_goes_on(
     nano: Board, build_variant_for: BuildVariantFor, firmware: BuiltFirmware
 ) -> None:
-    start = "  clock::TASKS_HFCLKSTART::WriteWord(kTrigger);\n"
+    start = "  clock::TASKS_HFCLKSTART::WriteWord(task::kStart);\n"
     without = run(nano, build_variant_for(nano, {BOARD_CC: (start, "")}), inferences=2)
     usual = run(nano, firmware.hello_world, inferences=2)
     assert without.console == usual.console

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.chips.nrf52840.clock import Clock
 from simulator.chips.nrf52840.gpio import Gpio, is_pin, parse_pin, pin_name
 from tests.unit.nrf52840_support import (
     BAUD,
@@ -188,7 +189,14 @@ def test_a_wait_for_a_crystal_that_nobody_started_is_explained() -> None:
     with pytest.raises(SimulationFaultError) as caught:
         run_nano(WaitSet(HFCLKSTARTED, 0))
     assert "waits for ever on CLOCK.EVENTS_HFCLKSTARTED" in str(caught.value)
-    assert "never written to CLOCK.TASKS_HFCLKSTART" in str(caught.value)
+    assert "1 was not written to CLOCK.TASKS_HFCLKSTART" in str(caught.value)
+
+
+def test_a_wait_for_an_event_that_a_running_crystal_gave_before_is_explained() -> None:
+    with pytest.raises(SimulationFaultError) as caught:
+        run_nano(CRYSTAL, Poke(HFCLKSTARTED, 0), WaitSet(HFCLKSTARTED, 0))
+    assert "waits for ever on CLOCK.EVENTS_HFCLKSTARTED" in str(caught.value)
+    assert "TASKS_HFCLKSTART" not in str(caught.value)
 
 
 def test_a_crystal_that_was_stopped_does_not_run() -> None:
@@ -199,6 +207,19 @@ def test_a_crystal_that_was_stopped_does_not_run() -> None:
 def test_a_running_crystal_answers_a_second_start() -> None:
     again = Poke(HFCLKSTARTED, 0), Poke(HFCLKSTART, 1), WaitSet(HFCLKSTARTED, 0)
     assert run_nano(CRYSTAL, again, CONSOLE, say("done\r\n")).console == "done\n"
+
+
+def test_the_crystal_takes_a_while_and_answers_at_once_when_it_runs() -> None:
+    clock = Clock()
+    states = []
+    for _ in range(2):
+        clock.write(0x100, 4, 0)
+        clock.write(0x000, 4, 1)
+        states.append([(clock.read(0x100, 4), clock.read(0x408, 4)) for _look in range(3)])
+    assert states == [[(0, 1), (1, 1), (1, 1)], [(1, 1), (1, 1), (1, 1)]]
+    assert clock.read(0x40C, 4) == 0x1_0001
+    clock.write(0x004, 4, 1)
+    assert (clock.read(0x408, 4), clock.read(0x40C, 4)) == (0, 0)
 
 
 def test_the_slow_clock_is_not_modelled() -> None:

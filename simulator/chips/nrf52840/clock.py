@@ -44,7 +44,7 @@ class Clock(NordicPeripheral):
         """Say that nothing started the crystal."""
         if offset not in {_HFCLKSTARTED, _HFCLKSTAT} or self._looks is not None:
             return ""
-        return "1 was never written to CLOCK.TASKS_HFCLKSTART (0x40000000)"
+        return "the crystal does not run: 1 was not written to CLOCK.TASKS_HFCLKSTART (0x40000000)"
 
     def _start(self) -> None:
         if self._looks is None:
