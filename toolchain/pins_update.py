@@ -137,7 +137,7 @@ def update_packages(
     """
     import tomlkit
 
-    from toolchain.images.build import ensure_image
+    from toolchain.images.build import ensure_image, making_images
     from toolchain.images.container import open_fetch_container
     from toolchain.images.debian import offered_packages, update_index
     from toolchain.images.site import site_settings
@@ -147,7 +147,10 @@ def update_packages(
     base = ensure_image(
         engine, "base", pins=pins, layout=layout, reporter=reporter, environ=environ
     )
-    with open_fetch_container(engine, base, layout, site_settings(environ)) as container:
+    with (
+        making_images(engine, layout, reporter),
+        open_fetch_container(engine, base, layout, site_settings(environ)) as container,
+    ):
         update_index(container, pins.debian.suite)
         offered: Mapping[str, FilePin] = offered_packages(container, list(pins.cross.packages))
     document = tomlkit.parse(path.read_text(encoding="utf-8"))

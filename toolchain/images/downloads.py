@@ -12,6 +12,7 @@ from pathlib import Path
 from toolchain.digest import Digest
 from toolchain.errors import DigestMismatchError
 
+INCOMING_PREFIX = "incoming-"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -63,7 +64,7 @@ class Downloads:
             OSError: it cannot be read, or there is no space.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self._folder, prefix="incoming-")
+        handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=INCOMING_PREFIX)
         path = Path(temporary)
         try:
             with os.fdopen(handle, "wb") as target, source.open("rb") as stream:
