@@ -90,7 +90,7 @@ class Downloads:
 
     def read_list(self, key: str) -> dict[str, Digest] | None:
         """Return the files remembered under ``key``; None when unknown or incomplete."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             content = json.loads(self._list_path(key).read_text(encoding="utf-8"))
             files = {
                 str(name): Digest(str(sha), int(size)) for name, (sha, size) in content.items()
