@@ -77,6 +77,8 @@ def make(environment: Path, lock: Path) -> None:
     Raises:
         EnvironmentSetupError: it could not be made.
     """
+    if not lock.is_file():
+        raise EnvironmentSetupError(f"{lock} is missing.\n  next: restore it from git.")
     with environment.with_name(environment.name + ".lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if is_current(environment, lock):

@@ -19,21 +19,19 @@ from pathlib import Path
 
 UNTRUSTED = """\
 -----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgLyy/Eb12WGdiBESp
-1aKVG/1v0bizcoQDhhPxbPu1e52hRANCAAQSfZkqW2Ogb5RbS9Z87KphD6wzn6Xx
-GHEK+AX2G03koqTTyehmzn6ZQuKeqJ3W8P2Mcz5xXAbEFc5GhMhsW1Jh
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBx7yxviAujNXBrGw
+Mgf5q+xDZyRJpMnyHy9Wbl2dgHqhRANCAATstTCViPSUJcEweAMHB0GzjJKFUvDH
+kII7p+MCCmI6kTHh1gAnG0RElgMkJuFE+FeQ9CULP88sR77oPI1auWYj
 -----END PRIVATE KEY-----
 -----BEGIN CERTIFICATE-----
-MIIBtDCCAVmgAwIBAgIUTc4fCVMWOAfts4sZlEtikFUSlF4wCgYIKoZIzj0EAwIw
-IDEeMBwGA1UEAwwVdW50cnVzdGVkIHRlc3Qgc2VydmVyMCAXDTI2MTEyNTIyNTI1
-NloYDzIxMjYxMTAxMjI1MjU2WjAgMR4wHAYDVQQDDBV1bnRydXN0ZWQgdGVzdCBz
-ZXJ2ZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQSfZkqW2Ogb5RbS9Z87Kph
-D6wzn6XxGHEK+AX2G03koqTTyehmzn6ZQuKeqJ3W8P2Mcz5xXAbEFc5GhMhsW1Jh
-o28wbTAdBgNVHQ4EFgQU9I2BFYxoNLAxtRSw+D4ai0JsP14wHwYDVR0jBBgwFoAU
-9I2BFYxoNLAxtRSw+D4ai0JsP14wDwYDVR0TAQH/BAUwAwEB/zAaBgNVHREEEzAR
-hwR/AAABgglsb2NhbGhvc3QwCgYIKoZIzj0EAwIDSQAwRgIhAKFXcg2bB/ZEgReg
-EIU0NJ6ZCCoPS6Myhxdq2yWAcrGlAiEA7NrQC75ddxg3bAxcurSxYxkUpfZ5hbwc
-oKIwrPkzzXw=
+MIIBfDCCASKgAwIBAgIBATAKBggqhkjOPQQDAjAgMR4wHAYDVQQDDBV1bnRydXN0
+ZWQgdGVzdCBzZXJ2ZXIwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBa
+MCAxHjAcBgNVBAMMFXVudHJ1c3RlZCB0ZXN0IHNlcnZlcjBZMBMGByqGSM49AgEG
+CCqGSM49AwEHA0IABOy1MJWI9JQlwTB4AwcHQbOMkoVS8MeQgjun4wIKYjqRMeHW
+ACcbRESWAyQm4UT4V5D0JQs/zyxHvug8jVq5ZiOjSzBJMAwGA1UdEwEB/wQCMAAw
+GgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMB0GA1UdDgQWBBRlSp+lCtR0rnjH
+wsrU4G26yCXTNzAKBggqhkjOPQQDAgNIADBFAiEA3rbyh4xMzJJ/igOGMUrL5s70
+lEXiCCoK3WMdwnSCf/ACIBGjec+5yUyS24eIO40OJR7SuQSxNXLvTCR7+9eIsHqg
 -----END CERTIFICATE-----
 """
 """Key and certificate of a server that nobody trusts; good for nothing but these tests."""
@@ -151,12 +149,14 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
     return gzip.compress(stream.getvalue(), mtime=0)
 
 
-def wheel(name: str, version: str) -> tuple[str, bytes]:
+def wheel(name: str, version: str, needs: str = "") -> tuple[str, bytes]:
     """Return file name and content of a wheel with an empty module."""
     information = f"{name}-{version}.dist-info"
+    requirement = f"Requires-Dist: {needs}\n" if needs else ""
     files = {
         f"{name}.py": "",
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        f"{requirement}",
         f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     files[f"{information}/RECORD"] = "".join(f"{path},,\n" for path in files)
@@ -167,9 +167,9 @@ def wheel(name: str, version: str) -> tuple[str, bytes]:
     return f"{name}-{version}-py3-none-any.whl", stream.getvalue()
 
 
-def add_wheel(server: Server, name: str, version: str) -> bytes:
+def add_wheel(server: Server, name: str, version: str, needs: str = "") -> bytes:
     """Offer a wheel in the server's simple index, at ``/simple``."""
-    file_name, content = wheel(name, version)
+    file_name, content = wheel(name, version, needs)
     server.files[f"/files/{file_name}"] = content
     page = server.files.get(f"/simple/{name}/", b"<!DOCTYPE html>").decode()
     link = f'<a href="/files/{file_name}#sha256={sha256(content)}">{file_name}</a>\n'
