@@ -144,7 +144,7 @@ def as_lock(items: list[LockedRequirement], continued: str, comment: str) -> str
     return "".join(lines)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     items=st.lists(LOCKED, max_size=4),
     continued=st.sampled_from([" ", " \\\n    ", "  \\\n"]),
