@@ -42,13 +42,15 @@ class DebianPins(_Table):
     Attributes:
         suite: code name, as the mirror's folder is called.
         architecture: in Debian's words.
-        registry_image: name and tag in an image registry.
+        registry_image: name and tag in an image registry, with its host where it is another one.
         registry_digest: digest of that image's manifest.
     """
 
     suite: Annotated[str, Field(pattern=r"^[a-z]+$")]
     architecture: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
-    registry_image: Annotated[str, Field(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+$")]
+    registry_image: Annotated[
+        str, Field(pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9./_-]+:[A-Za-z0-9._-]+$")
+    ]
     registry_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 

@@ -52,7 +52,8 @@ def lock_text(
         PinsError: the requirements cannot be met together, or uv is not installed.
         NetworkError: the index cannot be reached.
     """
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}")
+    folders = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")])
+    uv = shutil.which("uv", path=folders)
     if uv is None:
         raise PinsError("uv is not installed", next_step=f"pip install -r {TEST_LOCK}")
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as known:
@@ -65,7 +66,7 @@ def lock_text(
                 *options,
             ],
             input="".join(f"{name}=={version}\n" for name, version in sorted(requirements.items())),
-            env=dict(environ),
+            env=_uv_environment(environ),
             capture_output=True,
             text=True,
             check=False,
@@ -80,6 +81,18 @@ def lock_text(
             next_step="check proxy and certificate settings (HTTPS_PROXY, SSL_CERT_FILE)",
         )
     raise PinsError("the requirements cannot be met together", why=said)
+
+
+def _uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Say in uv's words what the site says in pip's."""
+    from toolchain.images.site import site_settings
+
+    said = {
+        "UV_DEFAULT_INDEX": "" if "UV_INDEX_URL" in environ else environ.get("PIP_INDEX_URL", ""),
+        "UV_INDEX": environ.get("PIP_EXTRA_INDEX_URL", ""),
+        "SSL_CERT_FILE": str(site_settings(environ).certificates or ""),
+    }
+    return {name: value for name, value in said.items() if value} | dict(environ)
 
 
 def update_locks(
@@ -137,7 +150,7 @@ def update_packages(
     """
     import tomlkit
 
-    from toolchain.images.build import ensure_image
+    from toolchain.images.build import ensure_image, making_images
     from toolchain.images.container import open_fetch_container
     from toolchain.images.debian import offered_packages, update_index
     from toolchain.images.site import site_settings
@@ -147,7 +160,10 @@ def update_packages(
     base = ensure_image(
         engine, "base", pins=pins, layout=layout, reporter=reporter, environ=environ
     )
-    with open_fetch_container(engine, base, layout, site_settings(environ)) as container:
+    with (
+        making_images(engine, layout, reporter),
+        open_fetch_container(engine, base, layout, site_settings(environ)) as container,
+    ):
         update_index(container, pins.debian.suite)
         offered: Mapping[str, FilePin] = offered_packages(container, list(pins.cross.packages))
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
