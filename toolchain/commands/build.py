@@ -27,7 +27,7 @@ REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, VERIFY_REPORT)
 """What other commands write beside a firmware; gone as soon as the firmware is another one."""
 
 # What GNU ld says when a section leaves its memory region, and the linker script's own assertions.
-_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit")
+_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit", "reach into the stack")
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,18 @@ def run_firmware_steps(
     try:
         return session.runner.run(steps)
     except StepFailedError as error:
-        if any(sign in str(error) for sign in _DOES_NOT_FIT):
+        said = [
+            line.rpartition("/ld: ")[2].strip()
+            for line in str(error).splitlines()
+            if any(sign in line for sign in _DOES_NOT_FIT)
+        ]
+        if said:
+            step = error.what.partition(" failed ")[0]
+            smaller = "" if build_type == "release" else ", or build with --build-type release"
             raise FirmwareDoesNotFitError(
-                "the firmware does not fit the board's memory",
-                why=str(error),
-                next_step="make the model or its tensor arena smaller, or build with "
-                "--build-type release",
+                f"the firmware does not fit the board's memory: {step}",
+                why=f"the linker says: {'; '.join(said)}",
+                next_step=f"make the model or its tensor arena smaller{smaller}; {error.next_step}",
             ) from error
         raise
 

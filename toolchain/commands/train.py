@@ -10,6 +10,9 @@ from toolchain.pipeline import MODELS
 
 FAMILY = "sine"
 
+LARGEST_SEED = (1 << 32) - 1
+"""What NumPy's generator takes."""
+
 
 def train(session: Session) -> Path:
     """Bring ``build/model/sine`` up to date and return it.
