@@ -64,6 +64,10 @@ class BorderPage(Peripheral):
         """Return what ``size`` bytes at ``offset`` hold."""
         return int.from_bytes(self._bytes[offset : offset + size], "little")
 
+    def read_bytes(self, offset: int, size: int) -> bytes:
+        """Return any number of bytes from ``offset`` on."""
+        return bytes(self._bytes[offset : offset + size])
+
     def write(self, offset: int, size: int, value: int) -> None:
         """Store ``size`` bytes at ``offset``.
 
@@ -121,6 +125,21 @@ class MemoryMap:
         self.border = BorderPage(self._engine, border, self.stack)
         above = border + PAGE
         self._engine.map(above, end - above, "rwx")
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """Return what ``size`` bytes at ``address`` hold; None where the engine has no memory."""
+        border = self.border
+        end = address + size
+        if border is None or end <= border.base or border.base + PAGE <= address:
+            return self._engine.read_memory(address, size)
+        # The engine would make a call for each access to the border.
+        first, last = max(address, border.base), min(end, border.base + PAGE)
+        parts = (
+            self._engine.read_memory(address, first - address),
+            border.read_bytes(first - border.base, last - first),
+            self._engine.read_memory(last, end - last),
+        )
+        return None if None in parts else b"".join(part for part in parts if part)
 
     def allow_write(self, address: int, size: int, value: int) -> bool:
         """Decide on a write to a page that is not writable; return whether it may go on.

@@ -108,7 +108,13 @@ class _Simulation:
         )
         self._console = Console(self._on_line)
         self._chip = chip_module.make_chip(
-            Surroundings(board, machine.clock, self._console.put, machine.program_counter)
+            Surroundings(
+                board,
+                machine.clock,
+                self._console.put,
+                machine.program_counter,
+                machine.read_memory,
+            )
         )
         core = SystemControlSpace(board, machine.clock, machine.has_memory, machine.set_fpu)
         machine.console_tail = lambda: self._console.tail

@@ -23,12 +23,15 @@ class Surroundings:
         clock: time for timers.
         console: takes each byte that the board's console sends.
         program_counter: returns the address of the running instruction.
+        read_memory: returns what so many bytes of the application's memory at an address hold;
+            None where not all of them are such memory.
     """
 
     board: Board
     clock: Clock
     console: Callable[[int], None]
     program_counter: Callable[[], int]
+    read_memory: Callable[[int, int], bytes | None]
 
 
 class Chip(Protocol):
