@@ -129,6 +129,12 @@ class Machine:
             region.contains(address, size) for region in (*regions, self._board.application_region)
         )
 
+    def read_memory(self, address: int, size: int) -> bytes | None:
+        """Return what the application's memories hold; None where they do not reach."""
+        if not self.has_memory(address, size):
+            return None
+        return self._engine.read_memory(address, size)
+
     def add_peripherals(self, peripherals: Iterable[Peripheral]) -> None:
         """Put peripherals into the address space."""
         for peripheral in peripherals:
