@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "boards/common/board.h"
 #include "boards/stm32f746g_disco/display.h"
@@ -168,8 +167,9 @@ void StartConsole() {
 // The LED's pin has no timer output. A timer asks the DMA controller twice in a period to write a
 // word to the port: at the compare value one that sets the pin, at the end one that clears it.
 namespace led {
-constexpr uint32_t kPeriodCounts = 1000;  // of 1 MHz: 1 kHz
-constexpr uint32_t kCountHz = 1000000;
+// A count is long enough, at 16 MHz too, for a transfer to be over before the next one is asked for.
+constexpr uint32_t kCountHz = 250000;
+constexpr uint32_t kPeriodCounts = 250;  // 1 ms
 const uint32_t kSetPin = 1u << kLedPin;
 const uint32_t kClearPin = 1u << (kLedPin + 16);
 

@@ -3,6 +3,7 @@
 #include "boards/stm32f746g_disco/display.h"
 
 #include <cstdint>
+#include <cstring>
 
 #include "boards/stm32f746g_disco/registers.h"
 
@@ -53,10 +54,9 @@ void SetColour(Colour index, uint32_t rgb) {
 
 void Fill(int centre_x, int centre_y, Colour colour) {
   for (int y = -kDotRadius; y <= kDotRadius; ++y) {
-    uint8_t* row = &g_frame_buffer[centre_y + y][centre_x];
-    for (int x = -kDotRadius; x <= kDotRadius; ++x) {
-      if (x * x + y * y <= kDotRadius * kDotRadius) row[x] = colour;
-    }
+    int half = kDotRadius;
+    while (half * half + y * y > kDotRadius * kDotRadius) --half;
+    std::memset(&g_frame_buffer[centre_y + y][centre_x - half], colour, 2 * half + 1);
   }
 }
 

@@ -340,10 +340,15 @@ class Ltdc(Peripheral):
                 address=self._written_at.get(_CFBAR),
             )
         pixels = bytearray(bytes(_rgb(self.values[_BCCR])) * (display.width * display.height))
+        tables = [
+            bytes(self._colours.get(index, (0, 0, 0))[part] for index in range(256))
+            for part in range(3)
+        ]
         for row, line in enumerate(lines):
             begin = 3 * ((window.top + row) * display.width + window.left)
-            colours = b"".join(bytes(self._colours[index]) for index in line)
-            pixels[begin : begin + len(colours)] = colours
+            end = begin + 3 * window.width
+            for part, table in enumerate(tables):
+                pixels[begin + part : end : 3] = line.translate(table)
         return Screen(display.width, display.height, bytes(pixels))
 
 

@@ -58,7 +58,10 @@ class Usart(Peripheral):
         self.add(_TDR, "TDR", bits=0x1FF)
 
     def hurry(self) -> None:
-        """Look at the guards of the two registers that a console uses only after a change."""
+        """Ask the guards, which are there now, about status and data only after a change.
+
+        A console uses these two registers for each character.
+        """
         self._guarded_isr, self._guarded_tdr = self.readers[_ISR], self.writers[_TDR]
         self.readers[_ISR] = self._read_status
         self.writers[_TDR] = self._write_data
