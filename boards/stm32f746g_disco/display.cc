@@ -84,6 +84,7 @@ void DisplayInit() {
     WVPCR::Write(WVPCR_WVSTPOS::Of(kVertical.BackPorchEnd() + 1) |
                  WVPCR_WVSPPOS::Of(kVertical.VisibleEnd()));
     PFCR::Write(PFCR_PF::Of(kL8));
+    CACR::Write(CACR_CONSTA::Of(0xFF));  // opaque
     CFBAR::WriteWord(reinterpret_cast<uintptr_t>(g_frame_buffer));
     // The length of a line is 3 more than its bytes.
     CFBLR::Write(CFBLR_CFBP::Of(kDisplayWidth) | CFBLR_CFBLL::Of(kDisplayWidth + 3));

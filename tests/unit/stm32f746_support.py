@@ -170,7 +170,7 @@ PANEL: Parts = (
     *(Poke(AWCR, 0x0215_011B), Poke(TWCR, 0x0235_011D)),
 )
 LAYER: Parts = (
-    *(Poke(WHPCR, 0x0215_0036), Poke(WVPCR, 0x011B_000C), Poke(PFCR, 5)),
+    *(Poke(WHPCR, 0x0215_0036), Poke(WVPCR, 0x011B_000C), Poke(PFCR, 5), Poke(CACR, 0xFF)),
     *(Poke(CFBAR, FRAME_BUFFER), Poke(CFBLR, 0x01E0_01E3), Poke(CFBLNR, 272)),
     *(Poke(CLUTWR, 0x00F4_B400), Poke(CLUTWR, 0x01DB_4437), Poke(L1CR, 0x11)),
 )

@@ -32,7 +32,7 @@ _SHADOWED = {
     _WHPCR: ("L1WHPCR", 0x0FFF_0FFF, 0),
     _WVPCR: ("L1WVPCR", 0x07FF_07FF, 0),
     _PFCR: ("L1PFCR", 0x7, 0),
-    _CACR: ("L1CACR", 0xFF, 0xFF),
+    _CACR: ("L1CACR", 0xFF, 0),
     _DCCR: ("L1DCCR", 0xFFFF_FFFF, 0),
     _BFCR: ("L1BFCR", 0x707, 0x607),
     _CFBAR: ("L1CFBAR", 0xFFFF_FFFF, 0),

@@ -66,7 +66,7 @@ class Pwr(Peripheral):
         self._looks = {_ODRDY: 0, _ODSWRDY: 0}
         self.add(_CR1, "CR1", bits=0x000F_EFFB, reset=_VOS, write=self._write_control)
         # The flags are read-only but for two that this model does not have.
-        self.add(_CSR1, "CSR1", bits=0x000F_4337, read=self._status, writable=False)
+        self.add(_CSR1, "CSR1", bits=0x000F_420F, read=self._status, writable=False)
 
     @property
     def limits(self) -> Limits:

@@ -52,7 +52,7 @@ class Timer(Peripheral):
         self.add(_EGR, "EGR", bits=0x1FF, readable=False, write=self._write_events)
         self.add(_CCMR1, "CCMR1", bits=0x0101_FFFF, write=self._write_compare_mode)
         self.add(_PSC, "PSC", bits=0xFFFF)
-        self.add(_ARR, "ARR", bits=0xFFFF, reset=0xFFFF)
+        self.add(_ARR, "ARR", bits=0xFFFF)
         self.add(_CCR1, "CCR1", bits=0xFFFF, write=self._write_compare)
 
     @property
