@@ -214,7 +214,10 @@ def test_the_board_has_as_many_interrupts_as_the_description() -> None:
 
 
 def chip() -> Apollo3:
-    return Apollo3(Surroundings(EDGE, Clock(lambda: 0), lambda _byte: None, lambda: 0))
+    surroundings = Surroundings(
+        EDGE, Clock(lambda: 0), lambda _byte: None, lambda: 0, lambda _address, _size: None
+    )
+    return Apollo3(surroundings)
 
 
 @pytest.mark.parametrize("peripheral", chip().peripherals, ids=lambda each: each.name)

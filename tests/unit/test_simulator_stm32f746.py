@@ -750,15 +750,16 @@ def test_a_wrong_display_is_refused_where_it_was_set(
 
 
 @pytest.mark.parametrize(
-    ("message", "address", "value"),
+    ("message", "operation"),
     [
-        ("layer 1 is not opaque", CACR, 0x7F),
-        ("layer 1 is not opaque", BFCR, 0x605),
-        ("default colour", DCCR, 0xFF00_0000),
+        ("layer 1 is not opaque: L1CACR is 127", Poke(CACR, 0x7F)),
+        ("layer 1 is not opaque: .*L1BFCR, is 0x605", Poke(BFCR, 0x605)),
+        ("layer 1 has a default colour", Poke(DCCR, 0xFF00_0000)),
+        ("layer 1 has a colour key", Poke(L1CR, 0x13)),
     ],
 )
-def test_what_of_a_layer_is_not_modelled_is_refused(message: str, address: int, value: int) -> None:
-    refuse_screen(message, Poke(BFCR, 0x607), Poke(address, value), DISPLAY)
+def test_what_of_a_layer_is_not_modelled_is_refused(message: str, operation: Poke) -> None:
+    refuse_screen(message, DISPLAY, Blamed(operation), Poke(SRCR, 1))
 
 
 def test_a_frame_buffer_in_flash_can_be_shown() -> None:

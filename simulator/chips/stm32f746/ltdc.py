@@ -23,7 +23,7 @@ _CR, _WHPCR, _WVPCR, _PFCR, _CACR, _DCCR, _BFCR = (
     *(_LAYER1 + offset for offset in (0x00, 0x04, 0x08, 0x10, 0x14, 0x18, 0x1C)),
 )
 _CFBAR, _CFBLR, _CFBLNR, _CLUTWR = (*(_LAYER1 + offset for offset in (0x28, 0x2C, 0x30, 0x40)),)
-_LEN, _CLUTEN = 1 << 0, 1 << 4
+_LEN, _COLKEN, _CLUTEN = 1 << 0, 1 << 1, 1 << 4
 _L8 = 5
 _OPAQUE = 0xFF
 _BLENDINGS = {0x405, 0x607}
@@ -257,17 +257,28 @@ class Ltdc(Peripheral):
                 "the simulator models 5, L8, with the colour table on (CLUTEN, bit 4 of L1CR)",
             ),
             (
-                active[_CACR] == _OPAQUE and active[_BFCR] in _BLENDINGS,
-                _BFCR,
-                "layer 1 is not opaque",
-                f"L1CACR is {active[_CACR]} and L1BFCR 0x{active[_BFCR]:X}; the simulator models "
-                "an opaque layer: 255, and 0x405 or 0x607",
+                active[_CACR] == _OPAQUE,
+                _CACR,
+                f"layer 1 is not opaque: L1CACR is {active[_CACR]}",
+                "the simulator models an alpha of 255 only",
             ),
             (
-                not active[_DCCR] and not active[_CR] & 2,
+                active[_BFCR] in _BLENDINGS,
+                _BFCR,
+                f"layer 1 is not opaque: its blending, L1BFCR, is 0x{active[_BFCR]:X}",
+                "the simulator models 0x405 and 0x607",
+            ),
+            (
+                not active[_DCCR],
                 _DCCR,
-                "layer 1 has a default colour or a colour key",
-                "the simulator models neither",
+                "layer 1 has a default colour (L1DCCR)",
+                "the simulator does not model it",
+            ),
+            (
+                not active[_CR] & _COLKEN,
+                _CR,
+                "layer 1 has a colour key (COLKEN of L1CR)",
+                "the simulator does not model it",
             ),
         ):
             if not is_right:
