@@ -80,16 +80,21 @@ class CrossPins(_Table):
     packages: Annotated[Mapping[PackageName, FilePin], Field(min_length=1)]
 
 
-class TflmPins(FilePin):
-    """The crate that carries TensorFlow Lite Micro; ``commit`` is TensorFlow's."""
+class CratePin(FilePin):
+    """A crate by the content of its file."""
 
     crate: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
     @property
     def file_name(self) -> str:
         """Name of the file that cargo downloads."""
         return f"{self.crate}-{self.version}.crate"
+
+
+class TflmPins(CratePin):
+    """The crate that carries TensorFlow Lite Micro; ``commit`` is TensorFlow's."""
+
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class TrainPins(_Table):
@@ -116,11 +121,20 @@ class HostPins(_Table):
 
 
 class TestPins(_Table):
-    """What the tests need on top of the host's requirements."""
+    """What the tests need on top of the host's requirements.
+
+    Attributes:
+        crates: register descriptions to compare with, by name.
+    """
 
     __test__ = False
 
     requirements: Requirements
+    crates: Mapping[PackageName, FilePin] = {}
+
+    def crate(self, name: str) -> CratePin:
+        """Return the pin of one of ``crates``."""
+        return CratePin(crate=name, **self.crates[name].model_dump())
 
 
 class Pins(_Table):

@@ -153,6 +153,8 @@ def simulation_summary(run: SimulatedRun, lines: int) -> str:
     parts.append(f"report   {shown_path(run.report)}")
     if run.picture is not None:
         parts.append(f"picture  {shown_path(run.picture)}")
+    if run.display is not None:
+        parts.append(f"display  {shown_path(run.display)}")
     return "\n".join(parts)
 
 

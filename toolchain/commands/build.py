@@ -22,8 +22,9 @@ SIZE_SCHEMA = "tinyml-toolchain/size/1"
 
 SIMULATION_REPORT = PurePosixPath("simulation.json")
 SIMULATION_PICTURE = PurePosixPath("simulation.png")
+DISPLAY_PICTURE = PurePosixPath("display.png")
 VERIFY_REPORT = PurePosixPath("verify.json")
-REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, VERIFY_REPORT)
+REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, DISPLAY_PICTURE, VERIFY_REPORT)
 """What other commands write beside a firmware; gone as soon as the firmware is another one."""
 
 # What GNU ld says when a section leaves its memory region, and the linker script's own assertions.
