@@ -71,7 +71,7 @@ def make(environment: Path, lock: Path) -> None:
     """Make ``environment`` anew unless it is current; the second of two makers waits.
 
     Raises:
-        EnvironmentSetupError: it could not be made, or it is a link to a folder that is not current.
+        EnvironmentSetupError: it could not be made, or is a link to one that is not current.
     """
     with environment.with_name(environment.name + ".lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)

@@ -64,6 +64,7 @@ SECTIONS
   } > ram AT > flash
   __data_load = LOADADDR(.data);
   __image_end = LOADADDR(.data) + SIZEOF(.data);
+  __image_length = ABSOLUTE(__image_end - __image_start);
 
   .bss (NOLOAD) : ALIGN(8)
   {
