@@ -158,6 +158,8 @@ def _rewritten(old: PurePosixPath, place: _Place, places: Mapping[PurePosixPath,
         for folder in folders:
             path = PurePosixPath(posixpath.normpath(folder / name[1:-1].decode("utf-8")))
             if path in places:
+                if places[path].path.suffix in _COMPILED_SUFFIXES:
+                    raise FormatError(f"{path} is compiled and also included by {old}")
                 return match["head"] + b'"' + _seen_from(place, places[path]).encode() + b'"'
         return match[0]
 
