@@ -11,12 +11,12 @@ extern "C" {
 
 // Made by the linker script; only their addresses mean anything.
 extern uint32_t __initial_stack_pointer;
+extern uint32_t __image_length;  // the address is the number of bytes
 extern uint32_t __data_start;
 extern uint32_t __data_end;
 extern uint32_t __data_load;
 extern uint32_t __bss_start;
 extern uint32_t __bss_end;
-extern uint32_t __image_length;  // the address is the number of bytes
 using Constructor = void (*)();
 extern const Constructor __init_array_start[];
 extern const Constructor __init_array_end[];
