@@ -48,6 +48,7 @@ class SystemControlSpace(Peripheral):
         self._has_memory = has_memory
         self._set_fpu = set_fpu
         self._systick_start = 0
+        self._systick_held = 0
         self._systick_flag_taken = 0
         self._add_systick()
         self._add_interrupts()
@@ -60,7 +61,7 @@ class SystemControlSpace(Peripheral):
 
     def _add_systick(self) -> None:
         self.add(0x010, "SYST_CSR", bits=0x1_0007, read=self._read_csr, write=self._write_csr)
-        self.add(0x014, "SYST_RVR", bits=_COUNTER_MASK)
+        self.add(0x014, "SYST_RVR", bits=_COUNTER_MASK, write=self._write_rvr)
         self.add(0x018, "SYST_CVR", read=self._read_cvr, write=self._write_cvr)
 
     def _write_csr(self, old: int, new: int) -> None:
@@ -72,12 +73,22 @@ class SystemControlSpace(Peripheral):
                 why="the simulator models SysTick on the core clock only (SYST_CSR.CLKSOURCE = 1)",
             )
         if new & ~old & 1:
-            self._systick_start = self._clock.ticks()
-            self._systick_flag_taken = 0
+            self._systick_start = self._clock.ticks() - self._systick_held
+        if old & ~new & 1:
+            self._systick_held = self._clock.ticks() - self._systick_start
+
+    def _write_rvr(self, _old: int, _new: int) -> None:
+        if self.values[0x010] & 1:
+            raise RuleBrokenError(
+                "SysTick's reload value (SYST_RVR) was changed while it runs",
+                why="the simulator models one reload value from start to stop only",
+                next_step="clear SYST_CSR.ENABLE, write SYST_RVR and SYST_CVR, then start again",
+            )
 
     def _systick_elapsed(self) -> tuple[int, int]:
-        """Return instructions since the last start or clear, and counts in a round."""
-        elapsed = self._clock.ticks() - self._systick_start if self.values[0x010] & 1 else 0
+        """Return instructions counted since the last clear, and counts in a round."""
+        running = self.values[0x010] & 1
+        elapsed = self._clock.ticks() - self._systick_start if running else self._systick_held
         return elapsed, self.values[0x014] + 1
 
     def _read_csr(self) -> int:
@@ -93,6 +104,7 @@ class SystemControlSpace(Peripheral):
 
     def _write_cvr(self, _old: int, _new: int) -> None:
         self._systick_start = self._clock.ticks()
+        self._systick_held = 0
         self._systick_flag_taken = 0
 
     def _add_interrupts(self) -> None:

@@ -136,7 +136,7 @@ class Engine:
     def hook_instructions(self, function: ctypes.c_void_p, cell: ctypes.Structure) -> None:
         """Call a C function (engine, address, size, cell) before each instruction.
 
-        It is also called for instructions that an IT block then skips.
+        It is not called for instructions that an IT block skips.
         """
         self._kept.append(cell)
         self._check(

@@ -48,10 +48,10 @@ class Stack:
 
 
 class BorderPage(Peripheral):
-    """The RAM page in which the stack ends: part stack, part not, so each write is looked at."""
+    """The RAM page below the stack's lowest byte: each write to it is looked at."""
 
     def __init__(self, engine: Engine, base: int, stack: Stack) -> None:
-        super().__init__("RAM", base, PAGE)
+        super().__init__("the stack", base, PAGE)
         self._engine = engine
         self._stack = stack
         self._bytes = bytearray(PAGE)
@@ -103,10 +103,10 @@ class MemoryMap:
 
     def _map_ram(self, origin: int, end: int) -> None:
         bottom = self.stack.bottom
-        if not origin <= bottom < end:
+        if not origin < bottom < end:
             self._engine.map(origin, end - origin, "rwx")
             return
-        border = bottom & ~(PAGE - 1)
+        border = (bottom - 1) & ~(PAGE - 1)
         block_end = border
         while block_end > origin:
             block = max(block_end - _GUARDED_BLOCK, origin)
@@ -114,10 +114,8 @@ class MemoryMap:
             self._engine.map(block, size, "rx")
             self._guarded[block] = size
             block_end = block
-        above = border
-        if border != bottom:
-            self.border = BorderPage(self._engine, border, self.stack)
-            above += PAGE
+        self.border = BorderPage(self._engine, border, self.stack)
+        above = border + PAGE
         self._engine.map(above, end - above, "rwx")
 
     def allow_write(self, address: int, size: int, value: int) -> bool:

@@ -89,7 +89,7 @@ class SimulationResult:
 
     Attributes:
         console: all that the firmware sent, each line with its newline.
-        instructions: executed from reset to the end. An instruction that an IT block skips counts.
+        instructions: executed from reset to the end. One that an IT block skips does not count.
         counted: what ``Inference.instructions`` counts: ``invoke``: from the entry of the
             interpreter's Invoke to its return; ``line``: without an ELF that has it, everything
             from the end of the console line before.

@@ -133,9 +133,10 @@ class _Simulation:
 
     def _on_line(self, line: str) -> None:
         if line.startswith(ERROR_PREFIX):
+            done = len(self._inferences)
             raise SimulationIncompleteError(
                 f"the firmware stopped itself: {line.removeprefix(ERROR_PREFIX)}",
-                why=f"{len(self._inferences)} inferences were done before",
+                why=f"{done} inference{' was' if done == 1 else 's were'} done before",
                 next_step="see where the firmware's sources have this text",
             )
         result = parse_result(line)
