@@ -2,7 +2,8 @@
 
 ```
 train -> convert -> embed -> inference -> firmware
-                 -> reference     library -^
+                 -> reference     library -^       |
+                                          -> sources
 ```
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 from toolchain.actions import OutputOf, Step
-from toolchain.boards import Board
+from toolchain.boards import Board, Format
 from toolchain.errors import UsageError
 from toolchain.firmware.generated import generated_files, target_arch
 from toolchain.firmware.size import LIBRARY
@@ -213,7 +214,7 @@ class Pipeline:
     ) -> Mapping[PurePosixPath, Path | bytes | OutputOf]:
         """Return everything that make needs to build a firmware, by path."""
         sources = self._files(
-            self._under("tflm", _SOURCE_SUFFIXES),
+            self._under("tflm/hello_world", _SOURCE_SUFFIXES),
             ["tflm/Makefile"],
             self._under("boards/common", _SOURCE_SUFFIXES),
             self._under(f"boards/{board.name}", _SOURCE_SUFFIXES),
@@ -225,20 +226,68 @@ class Pipeline:
             )
             for name in MODEL_SOURCES
         }
+        compiled = _compiled_before(target_arch(board), model, build_type)
+        return {**sources, **generated, **embedded, **compiled}
+
+    def sources(self, board: Board, model: Model, build_type: BuildType) -> Step:
+        """Collect the runtime's sources that a model needs: ``sources.tar`` and ``sources.txt``.
+
+        The first holds them with all headers, the second names those that are compiled. They are
+        shared by all boards of a core.
+        """
         architecture = target_arch(board)
-        folder = PurePosixPath("lib", f"{architecture}_{build_type}")
-        library = {
-            folder / LIBRARY: OutputOf(
-                f"library {architecture} {build_type}", PurePosixPath("lib") / LIBRARY
+        embedded = {
+            PurePosixPath("model", model.name, name): OutputOf(
+                f"embed {model.name}", PurePosixPath(name)
             )
+            for name in _INFERENCE_MODEL_INPUTS
         }
-        inference = {
-            folder / model.name / path.name: OutputOf(
-                _inference_name(architecture, model, build_type), path
+        return Step(
+            name=_sources_name(architecture, model, build_type),
+            image=self.cross_image,
+            arguments=(
+                *_MAKE,
+                f"TARGET_ARCH={architecture}",
+                f"BUILD_TYPE={build_type}",
+                f"MODEL={model.name}",
+                "GENDIR=/out",
+                "sources",
+            ),
+            inputs={
+                **self._files(_INFERENCE_INPUTS, ["tflm/hello_world/console.cc"]),
+                **embedded,
+                **_compiled_before(architecture, model, build_type),
+            },
+            outputs=(PurePosixPath("sources.tar"), PurePosixPath("sources.txt")),
+            working_directory=_TREE,
+        )
+
+    def format_inputs(
+        self, board: Board, model: Model, build_type: BuildType, name: Format
+    ) -> Mapping[PurePosixPath, Path | OutputOf]:
+        """Return what a file of the format ``name`` is made from, by path."""
+        if name == "arduino_library":
+            step = _sources_name(target_arch(board), model, build_type)
+            made = [(step, "", "sources.tar"), (step, "", "sources.txt")]
+            made += [(f"embed {model.name}", f"model/{model.name}", it) for it in MODEL_SOURCES]
+            return {
+                **self._files(
+                    self._under("tflm/hello_world", {".cc", ".h"}),
+                    self._under("tflm/arduino", {".cc", ".h", ".md", ".properties"}),
+                    ["boards/common/board.h"],
+                ),
+                **{
+                    PurePosixPath(folder, it): OutputOf(origin, PurePosixPath(it))
+                    for origin, folder, it in made
+                },
+            }
+        step = firmware_name("hello_world", board, model, build_type)
+        return {
+            PurePosixPath(f"hello_world.{end}"): OutputOf(
+                step, PurePosixPath("bin", f"hello_world.{end}")
             )
-            for path in _inference_outputs(model)
+            for end in ("bin", "hex")
         }
-        return {**sources, **generated, **embedded, **library, **inference}
 
     def firmware(
         self, board: Board, model: Model, build_type: BuildType, application: Application
@@ -246,7 +295,7 @@ class Pipeline:
         """Compile and link an application: ``bin/<application>`` (ELF), .bin, .hex and .map."""
         program = PurePosixPath("bin", application)
         return Step(
-            name=f"firmware {application} {board.name} {model.name} {build_type}",
+            name=firmware_name(application, board, model, build_type),
             image=self.cross_image,
             arguments=(
                 *_MAKE,
@@ -284,6 +333,8 @@ class Pipeline:
                 add(self.inference(board, model, build_type))
                 for application in applications:
                     add(self.firmware(board, model, build_type, application))
+                if "hello_world" in applications and "arduino_library" in board.package.formats:
+                    add(self.sources(board, model, build_type))
         return list(steps.values())
 
     def _python_step(
@@ -332,6 +383,33 @@ class Pipeline:
         return {
             PurePosixPath(name): self.layout.project / name for group in names for name in group
         }
+
+
+def firmware_name(
+    application: Application, board: Board, model: Model, build_type: BuildType
+) -> str:
+    """Return the name of the step that links an application."""
+    return f"firmware {application} {board.name} {model.name} {build_type}"
+
+
+def _compiled_before(
+    architecture: str, model: Model, build_type: BuildType
+) -> dict[PurePosixPath, OutputOf]:
+    """Return what a make workspace has in ``lib``, so that make does not compile it."""
+    folder = PurePosixPath("lib", f"{architecture}_{build_type}")
+    library = OutputOf(f"library {architecture} {build_type}", PurePosixPath("lib") / LIBRARY)
+    inference = _inference_name(architecture, model, build_type)
+    return {
+        folder / LIBRARY: library,
+        **{
+            folder / model.name / path.name: OutputOf(inference, path)
+            for path in _inference_outputs(model)
+        },
+    }
+
+
+def _sources_name(architecture: str, model: Model, build_type: BuildType) -> str:
+    return f"sources {architecture} {model.name} {build_type}"
 
 
 def _inference_name(architecture: str, model: Model, build_type: BuildType) -> str:

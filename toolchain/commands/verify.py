@@ -16,7 +16,6 @@ from toolchain.commands.build import (
     VERIFY_REPORT,
     BuiltFirmware,
     checked_size,
-    firmware_name,
     publish_firmware,
     publish_model,
     run_firmware_steps,
@@ -24,7 +23,7 @@ from toolchain.commands.build import (
 from toolchain.commands.session import Session
 from toolchain.commands.simulate import run_image
 from toolchain.errors import VerificationError
-from toolchain.pipeline import Application, BuildType, Model
+from toolchain.pipeline import Application, BuildType, Model, firmware_name
 from toolchain.verification import (
     Agreement,
     Comparison,

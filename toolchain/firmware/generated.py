@@ -72,6 +72,7 @@ $zeroed    __zero_table_end = .;
   } > ram AT > flash
   __data_load = LOADADDR(.data);
   __image_end = LOADADDR(.data) + SIZEOF(.data);
+  __image_length = ABSOLUTE(__image_end - __image_start);
 
 $more_sections  .bss (NOLOAD) : ALIGN(8)
   {
