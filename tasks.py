@@ -199,19 +199,41 @@ def verify(
     print(verification_table(verifications))
 
 
-@task(help={"epochs": "passes over the training data", "seed": "of data, weights and shuffling"})
+@task(
+    help={
+        "epochs": "passes over the training data of the network that firmware is made of",
+        "model-1-epochs": "those of the smaller network that the report compares it with",
+        "seed": "of data, weights and shuffling",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
 @_command
-def train(_context: Context, epochs: int = 0, seed: int = -1, quiet: bool = False) -> None:
-    """Train and convert the sine model; write build/model/sine."""
+def train(
+    _context: Context,
+    epochs: int = 0,
+    model_1_epochs: int = 0,
+    seed: int = -1,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train and convert the sine networks; write plots and a report to build/model/sine."""
     from toolchain.commands.session import open_session
     from toolchain.commands.train import train as run
     from toolchain.pipeline import TrainingOptions
-    from toolchain.render import shown_path
+    from toolchain.render import training_summary
 
-    options = TrainingOptions(epochs or None, seed if seed >= 0 else None)
-    with open_session(_reporter(quiet), training=options) as session:
-        folder = run(session)
-    print(f"the model, its conversions and reference outputs are in {shown_path(folder)}")
+    options = TrainingOptions(
+        epochs=epochs or None,
+        seed=seed if seed >= 0 else None,
+        small_epochs=model_1_epochs or TrainingOptions.small_epochs,
+    )
+    with open_session(_reporter(quiet or json), training=options) as session:
+        trained = run(session)
+    if json:
+        _print_json(dataclasses.asdict(trained))
+        return
+    print(training_summary(trained))
 
 
 @task(help={"target": _TARGET_HELP, "json": "print the result as JSON"})

@@ -121,6 +121,7 @@ def save_network(network: Any, path: Path) -> None:
     """Write a ``.keras`` file whose bytes depend on the network alone.
 
     Keras puts the time of saving into its archive; here it is the start of 1980, zip's earliest.
+    It names objects that several layers share by their address; here they are counted.
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / path.name
@@ -129,4 +130,25 @@ def save_network(network: Any, path: Path) -> None:
     metadata = json.loads(members["metadata.json"])
     metadata["date_saved"] = "1980-01-01@00:00:00"
     members["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    config = _with_counted_objects(json.loads(members["config.json"]), {})
+    members["config.json"] = json.dumps(config, sort_keys=True).encode()
     write_file(path, zip_bytes(members))
+
+
+def _with_counted_objects(config: Any, numbers: dict[int, int]) -> Any:
+    """Return ``config`` with each shared object's address replaced by its number, from 1.
+
+    Args:
+        config: JSON-ready values.
+        numbers: of the addresses met so far; added to.
+    """
+    if isinstance(config, list):
+        return [_with_counted_objects(each, numbers) for each in config]
+    if not isinstance(config, dict):
+        return config
+    return {
+        name: numbers.setdefault(value, len(numbers) + 1)
+        if name == "shared_object_id"
+        else _with_counted_objects(value, numbers)
+        for name, value in config.items()
+    }
