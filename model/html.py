@@ -29,6 +29,7 @@ th, td { padding: 0.3rem 0.8rem 0.3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #e3e3e3; }
 th { font-weight: 600; border-bottom: 2px solid #bbb; vertical-align: bottom; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+td:first-child { white-space: nowrap; }
 .name { min-width: 11rem; overflow-wrap: anywhere; }
 details { margin: 0.75rem 0; }
 summary { cursor: pointer; }

@@ -27,9 +27,9 @@ def draw(inputs: argparse.Namespace) -> dict[str, Any]:
     for name, path in (("model_1", inputs.history_1), ("model_2", inputs.history_2)):
         record = read_history(path.read_text(encoding="utf-8"))
         figures |= {
-            f"{name}_loss": plots.loss_figure(record),
-            f"{name}_loss_later": plots.loss_figure(record, skip=plots.SKIPPED_EPOCHS),
-            f"{name}_mae": plots.mae_figure(record),
+            f"{name}_loss": plots.loss_figure(record, name),
+            f"{name}_loss_later": plots.loss_figure(record, name, skip=plots.SKIPPED_EPOCHS),
+            f"{name}_mae": plots.mae_figure(record, name),
             f"{name}_predictions": plots.predictions_figure(comparison, name),
         }
     parts = {

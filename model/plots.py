@@ -6,10 +6,11 @@ shapes and line styles differ too. The same figure gives the same bytes.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -29,14 +30,14 @@ GREY = "#8A8A8A"
 SKIPPED_EPOCHS = 50
 """Left out where the first epochs' large figures would hide the rest."""
 
-WIDTH = 7.2
-HEIGHT = 4.2
-DOTS_PER_INCH = 150
+WIDTH = 6.0
+HEIGHT = 3.7
+DOTS_PER_INCH = 180
 
 _STYLE: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
-    "axes.titlesize": 12,
+    "axes.titlesize": 11.5,
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
     "axes.spines.top": False,
@@ -50,6 +51,23 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
+_Arguments = ParamSpec("_Arguments")
+
+
+def _styled(draw: Callable[_Arguments, Any]) -> Callable[_Arguments, Any]:
+    """Let a function draw in the style of this module, whatever the caller's is."""
+
+    @functools.wraps(draw)
+    def styled(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> Any:
+        from matplotlib import rc_context
+
+        with rc_context(_STYLE):
+            return draw(*arguments, **options)
+
+    return styled
+
+
+@_styled
 def data_figure(data: SineData) -> Any:
     """Draw all samples over the sine that they were made from."""
     figure, (axes,) = _panels("The data: sin x with noise")
@@ -62,6 +80,7 @@ def data_figure(data: SineData) -> Any:
     return figure
 
 
+@_styled
 def splits_figure(data: SineData) -> Any:
     """Draw the three parts of the samples, each by its colour and shape."""
     figure, (axes,) = _panels("The data in three parts")
@@ -79,18 +98,21 @@ def splits_figure(data: SineData) -> Any:
     return figure
 
 
-def loss_figure(record: TrainingRecord, *, skip: int = 0) -> Any:
+@_styled
+def loss_figure(record: TrainingRecord, network: str, *, skip: int = 0) -> Any:
     """Draw training and validation loss, without the first ``skip`` epochs."""
-    title = f"{record.name}: loss{_without(record, skip)}"
+    title = f"{network}: loss{_without(record, skip)}"
     return _history_figure(record, ("loss", "val_loss"), title, "mean squared error", skip)
 
 
-def mae_figure(record: TrainingRecord, *, skip: int = SKIPPED_EPOCHS) -> Any:
+@_styled
+def mae_figure(record: TrainingRecord, network: str, *, skip: int = SKIPPED_EPOCHS) -> Any:
     """Draw the mean absolute errors of training and validation, without the first epochs."""
-    title = f"{record.name}: mean absolute error{_without(record, skip)}"
+    title = f"{network}: mean absolute error{_without(record, skip)}"
     return _history_figure(record, ("mae", "val_mae"), title, "mean absolute error", skip)
 
 
+@_styled
 def predictions_figure(comparison: Comparison, network: str) -> Any:
     """Draw a network's predictions for the test samples over their actual values."""
     outcome = comparison.find(network, "keras", "Keras")
@@ -107,6 +129,7 @@ def predictions_figure(comparison: Comparison, network: str) -> Any:
     return figure
 
 
+@_styled
 def conversions_figure(comparison: Comparison) -> Any:
     """Draw Keras, float and int8 predictions, and how far the conversions are from Keras."""
     figure, (above, below) = _panels(
@@ -135,13 +158,14 @@ def conversions_figure(comparison: Comparison) -> Any:
     return figure
 
 
+@_styled
 def sizes_figure(parts: Mapping[str, FileParts]) -> Any:
     """Draw the files' sizes as bars, split into weights, biases and everything else.
 
     Args:
         parts: by the conversion's name, in the order to draw.
     """
-    figure, (axes,) = _panels("Size of the .tflite files", height=3.2)
+    figure, (axes,) = _panels("Size of the .tflite files", height=3.0)
     places = list(range(len(parts)))[::-1]
     left = np.zeros(len(parts))
     for label, colour, hatch, sizes in (
@@ -162,17 +186,15 @@ def sizes_figure(parts: Mapping[str, FileParts]) -> Any:
     axes.set_xlim(0, max(each.total for each in parts.values()) * 1.12)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("bytes")
-    _legend(axes, columns=3)
+    figure.legend(loc="outside lower left", ncols=3)
     return figure
 
 
+@_styled
 def png_bytes(figure: Any) -> bytes:
     """Return the figure as a PNG file without times and names of programs in it."""
-    from matplotlib import rc_context
-
     stream = io.BytesIO()
-    with rc_context(_STYLE):
-        figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return stream.getvalue()
 
 
@@ -188,7 +210,7 @@ def _history_figure(
         epochs, validation, color=ORANGE, linewidth=1, linestyle="-", marker=marker,
         label="validation",
     )  # fmt: skip
-    axes.plot(epochs, training, color=BLUE, linewidth=1.8, marker=marker, label="training")
+    axes.plot(epochs, training, color=BLUE, linewidth=1.4, marker=marker, label="training")
     axes.set_xlabel("epoch")
     axes.set_ylabel(unit)
     if not skip:
@@ -214,15 +236,14 @@ def _difference(outcome: Outcome, keras: Outcome) -> Any:
 def _panels(
     title: str, *, height: float = HEIGHT, heights: Sequence[float] = (1,)
 ) -> tuple[Any, Sequence[Any]]:
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, height + 1.6 * (len(heights) - 1)), layout="constrained")
-        panels = figure.subplots(
-            len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
-        )[:, 0]
-        panels[0].set_title(title)
+    size = (WIDTH, height + 1.6 * (len(heights) - 1))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(
+        len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )[:, 0]
+    panels[0].set_title(title)
     return figure, list(panels)
 
 

@@ -204,7 +204,7 @@ def _conversion(story: Story) -> Iterator[str]:
     )
     yield html.pictures([html.picture(story.plots["sizes"], "What the bytes are spent on.")])
     yield html.heading("Why the files are not four times smaller", 3)
-    yield html.bullets(_gaps(parts, story.models))
+    yield html.bullets(_gaps(parts))
 
 
 def _support(tflite: bytes) -> str:
@@ -215,14 +215,14 @@ def _support(tflite: bytes) -> str:
     return "computes it"
 
 
-def _gaps(parts: Mapping[str, FileParts], models: Mapping[str, bytes]) -> Iterator[str]:
+def _gaps(parts: Mapping[str, FileParts]) -> Iterator[str]:
     whole, dynamic, int8 = parts["float"], parts["dynamic"], parts["int8"]
     constants = whole.weights + whole.biases
     yield (
         f"Of the float file's {whole.total:,} bytes only {constants:,} are the network's numbers, "
         f"{constants // 4} of 4 bytes each. The other {whole.structure:,} describe the graph: "
         f"{whole.tensors} tensors with names and shapes, operators, versions. Quantisation does "
-        "not touch those."
+        "not make those smaller."
     )
     if dynamic.quantised_tensors == 0:
         gap = abs(dynamic.total - whole.total)
@@ -234,8 +234,8 @@ def _gaps(parts: Mapping[str, FileParts], models: Mapping[str, bytes]) -> Iterat
         yield (
             f"Dynamic range changes nothing here: the converter leaves a weight of fewer than "
             f"{SMALLEST_DYNAMIC_WEIGHT:,} elements in float32, the largest here has "
-            f"{dynamic.largest_weight}, {same}. Their sizes differ by {gap} bytes; a gap of some "
-            "20 bytes or less between such files is metadata and versions, not weights."
+            f"{dynamic.largest_weight}, {same}. {_gap_text(gap)}; where such files do differ by "
+            "some 20 bytes, it is in metadata and versions of operators, not in weights."
         )
     else:
         yield (
@@ -256,11 +256,11 @@ def _gaps(parts: Mapping[str, FileParts], models: Mapping[str, bytes]) -> Iterat
         f"{BOOK_FLOAT_BYTES - BOOK_QUANTISED_BYTES} ({BOOK_FLOAT_BYTES:,} and "
         f"{BOOK_QUANTISED_BYTES:,} bytes, from an older converter)."
     )
-    if len(models["int8"]) < len(models["float"]):
-        yield (
-            "The larger the network, the nearer the gap comes to three quarters of the file. What "
-            "int8 saves on a microcontroller here is rather time and the code of float kernels."
-        )
+    yield "The larger the network, the nearer that gap comes to three quarters of the file."
+
+
+def _gap_text(gap: int) -> str:
+    return f"Their sizes differ by {gap} bytes" if gap else "Their sizes are the same"
 
 
 def _comparison(story: Story) -> Iterator[str]:
@@ -288,7 +288,7 @@ def _comparison(story: Story) -> Iterator[str]:
     yield html.table(
         [
             *("model", "runtime", "test MSE", "test MAE", "test largest"),
-            *("grid MSE", "grid MAE", "grid largest", "largest difference from Keras"),
+            *("grid MSE", "grid MAE", "grid largest", "from Keras at most"),
         ],
         rows,
         numbers=range(2, 9),
@@ -416,9 +416,9 @@ def _pins(story: Story) -> Iterator[str]:
         ["", "version"], [[name, version] for name, version in story.pins], names=(0, 1)
     )
     yield html.paragraph(
-        "All of it is pinned by digest. The same versions, seed and numbers of epochs give the "
-        "same bytes of every file, this page included, with any number of processors, for any "
-        "user and in any folder: the training runs on one thread, without the kernels that choose "
-        "their arithmetic by the processor. `machine.json` beside this page says on which "
-        "processor the networks were trained."
+        "The packages are pinned by digest; Python comes with the Debian suite. The same "
+        "versions, seed and numbers of epochs give the same bytes of every file, this page "
+        "included, with any number of processors, for any user and in any folder: the training "
+        "runs on one thread, without the kernels that choose their arithmetic by the processor. "
+        "`machine.json` beside this page says on which processor the networks were trained."
     )
