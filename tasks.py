@@ -236,6 +236,28 @@ def train(
     print(training_summary(trained))
 
 
+@task(
+    help={
+        "port": "of 127.0.0.1; one that is free when not given",
+        "pair": "make the notebook from its .py file instead of opening it",
+    }
+)
+@_command
+def notebook(_context: Context, port: int = 0, pair: bool = False) -> None:
+    """Open the notebook that goes through the training step by step, in Jupyter, until Ctrl-C."""
+    from toolchain.commands.notebook import pair_notebook, serve_notebook
+    from toolchain.render import shown_path
+
+    if pair:
+        print(f"made {shown_path(pair_notebook(_reporter(False)))}")
+        return
+
+    def announce(address: str) -> None:
+        print(f"open {address}\nyour copy is in build/notebook; Ctrl-C ends Jupyter", flush=True)
+
+    serve_notebook(_reporter(False), announce, port=port)
+
+
 @task(help={"target": _TARGET_HELP, "json": "print the result as JSON"})
 @_command
 def plan(

@@ -13,7 +13,8 @@ COPY build/ /context/build/
 COPY wheels/ /context/wheels/
 COPY notebook.lock /context/
 
-# Left out: tests, and the sources of JupyterLab's own build, which nothing here runs.
+# Left out: tests, and the sources of JupyterLab's own build, which nothing here runs. JupyterLab's news are off:
+# it would ask for them at the first start, and there is no network.
 RUN export DEBIAN_FRONTEND=noninteractive; \
     dpkg --install /context/build/*.deb; \
     "python${PYTHON}" -m venv /context/pip; \
@@ -24,6 +25,9 @@ RUN export DEBIAN_FRONTEND=noninteractive; \
         --no-cache-dir --disable-pip-version-check --root-user-action ignore \
         --find-links /context/wheels --require-hashes --requirement /context/notebook.lock; \
     rm -rf /opt/notebook/share/jupyter/lab/staging; \
+    mkdir -p /opt/notebook/etc/jupyter/labconfig; \
+    printf '%s\n' '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \
+        > /opt/notebook/etc/jupyter/labconfig/page_config.json; \
     find "/opt/notebook/${packages}" -type d -name tests -prune -exec rm -rf {} +; \
     "python${PYTHON}" -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/notebook || true; \
     /context/pip/bin/pip --python /opt/notebook/bin/python list --disable-pip-version-check --format freeze \

@@ -8,24 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from model.comparison import Form, Predict, compare, comparison_text
+from model.comparison import Form, compare, comparison_text, keras_predictor
 from model.conversion import load_network
-from model.data import Column, load_data
+from model.data import load_data
 from model.errors import exit_code_of
 from model.files import write_file
 from model.runtime import deterministic_tensorflow
-
-
-def keras_predictor(network: Any) -> Predict:
-    """Return a function from x to y, both of shape ``(n,)``, that runs a network in one batch."""
-
-    def predict(x: Column) -> Column:
-        outputs: Column = network(x.reshape(-1, 1), training=False).numpy().reshape(-1)
-        return outputs
-
-    return predict
 
 
 def write_comparison(

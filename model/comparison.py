@@ -196,6 +196,16 @@ def _predictors(
         yield "model_2", form, "TFLM", tflite_predictor(tflite, tflm_runner(tflite))
 
 
+def keras_predictor(network: Any) -> Predict:
+    """Return a function from x to y, both of shape ``(n,)``, that runs a network in one batch."""
+
+    def predict(x: Column) -> Column:
+        outputs: Column = network(x.reshape(-1, 1), training=False).numpy().reshape(-1)
+        return outputs
+
+    return predict
+
+
 def tflite_predictor(tflite: bytes, run: Run) -> Predict:
     """Return a function from x to y that quantises and back as the model asks for.
 

@@ -24,13 +24,15 @@ def draw(inputs: argparse.Namespace) -> dict[str, Any]:
     data = load_data(inputs.data)
     comparison = read_comparison(inputs.comparison.read_text(encoding="utf-8"))
     figures = {"data": plots.data_figure(data), "splits": plots.splits_figure(data)}
+    actual = (comparison.x_test, comparison.y_test)
     for name, path in (("model_1", inputs.history_1), ("model_2", inputs.history_2)):
         record = read_history(path.read_text(encoding="utf-8"))
+        predicted = comparison.find(name, "keras", "Keras").test
         figures |= {
             f"{name}_loss": plots.loss_figure(record, name),
             f"{name}_loss_later": plots.loss_figure(record, name, skip=plots.SKIPPED_EPOCHS),
             f"{name}_mae": plots.mae_figure(record, name),
-            f"{name}_predictions": plots.predictions_figure(comparison, name),
+            f"{name}_predictions": plots.predictions_figure(actual, predicted, name),
         }
     parts = {
         "float": file_parts(inputs.float.read_bytes()),

@@ -14,8 +14,8 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from model.comparison import Comparison, Outcome
-from model.data import SineData
+from model.comparison import Comparison, Outcome, errors
+from model.data import Column, SineData
 from model.history import TrainingRecord
 from model.sizes import FileParts
 
@@ -113,17 +113,23 @@ def mae_figure(record: TrainingRecord, network: str, *, skip: int = SKIPPED_EPOC
 
 
 @_styled
-def predictions_figure(comparison: Comparison, network: str) -> Any:
-    """Draw a network's predictions for the test samples over their actual values."""
-    outcome = comparison.find(network, "keras", "Keras")
-    figures = comparison.test_errors(outcome)
+def predictions_figure(actual: tuple[Column, Column], predicted: Column, network: str) -> Any:
+    """Draw a network's predictions over the actual values.
+
+    Args:
+        actual: x and y of the samples, shape ``(n,)`` each.
+        predicted: the network's y for each x.
+        network: its name, for the title.
+    """
+    x, y = actual
+    figures = errors(predicted, y)
     figure, (axes,) = _panels(
         f"{network}: predictions for the test samples\n"
         f"loss {figures.mse:.4f}, mean absolute error {figures.mae:.4f}"
     )
-    _scatter(axes, (comparison.x_test, comparison.y_test), GREY, "o", "actual")
+    _scatter(axes, actual, GREY, "o", "actual")
     _sine(axes)
-    _scatter(axes, (comparison.x_test, outcome.test), VERMILLION, "x", "predicted")
+    _scatter(axes, (x, predicted), VERMILLION, "x", "predicted")
     _one_period(axes)
     _legend(axes)
     return figure
