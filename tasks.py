@@ -238,32 +238,71 @@ def verify(
 @task(
     help={
         "epochs": "passes over the training data; the model's own number when not given",
+        "model-1-epochs": "those of the smaller network that the report compares it with",
         "seed": "of data, weights and shuffling; the model's own when not given",
+        "json": "print the result as JSON",
         "quiet": "print the result only",
     }
 )
 @_command
-def train(_context: Context, epochs: str = "", seed: str = "", quiet: bool = False) -> None:
-    """Train and convert the sine model; write build/model/sine."""
+def train(
+    _context: Context,
+    epochs: str = "",
+    model_1_epochs: str = "",
+    seed: str = "",
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train and convert the sine networks; write plots and a report to build/model/sine."""
     from toolchain.commands.session import open_session
     from toolchain.commands.train import LARGEST_SEED
     from toolchain.commands.train import train as run
     from toolchain.pipeline import TrainingOptions
-    from toolchain.render import shown_path
+    from toolchain.render import training_summary
 
+    default = TrainingOptions()
     options = TrainingOptions(
-        whole_number("--epochs", epochs, at_least=1) if epochs else None,
-        whole_number("--seed", seed, at_least=0, at_most=LARGEST_SEED) if seed else None,
+        epochs=whole_number("--epochs", epochs, at_least=1) if epochs else None,
+        seed=whole_number("--seed", seed, at_least=0, at_most=LARGEST_SEED) if seed else None,
+        small_epochs=whole_number("--model-1-epochs", model_1_epochs, at_least=1)
+        if model_1_epochs
+        else default.small_epochs,
     )
-    reporter = _reporter(quiet)
+    reporter = _reporter(quiet or json)
     with open_session(reporter, training=options) as session:
-        folder = run(session)
-    _show(f"the model, its conversions and reference outputs are in {shown_path(folder)}")
-    if options != TrainingOptions():
+        trained = run(session)
+    if json:
+        _show_json("train", **dataclasses.asdict(trained))
+        return
+    _show(training_summary(trained))
+    if (options.epochs, options.seed) != (default.epochs, default.seed):
         reporter.note(
             "the next build trains with the model's own options again; "
             "to keep these, change DEFAULT_EPOCHS or DEFAULT_SEED in model/train.py"
         )
+
+
+@task(
+    help={
+        "port": "of 127.0.0.1; one that is free when not given",
+        "pair": "make the notebook from its .py file instead of opening it",
+    }
+)
+@_command
+def notebook(_context: Context, port: str = "", pair: bool = False) -> None:
+    """Open the notebook that goes through the training step by step, in Jupyter, until Ctrl-C."""
+    from toolchain.commands.notebook import pair_notebook, serve_notebook
+    from toolchain.render import shown_path
+
+    if pair:
+        _show(f"made {shown_path(pair_notebook(_reporter(False)))}")
+        return
+
+    def announce(address: str) -> None:
+        _show(f"open {address}\nyour copy is in build/notebook; Ctrl-C ends Jupyter")
+
+    number = whole_number("--port", port, at_least=1, at_most=65535) if port else 0
+    serve_notebook(_reporter(False), announce, port=number)
 
 
 @task(

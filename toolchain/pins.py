@@ -18,6 +18,7 @@ PINS_FILE = "pins.toml"
 HOST_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
 TRAIN_LOCK = "docker/train.lock"
+NOTEBOOK_LOCK = "docker/notebook.lock"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")]
@@ -113,6 +114,12 @@ class TrainPins(_Table):
     requirements: Requirements
 
 
+class NotebookPins(_Table):
+    """What the notebook image adds to the train image; the lock holds all that it needs."""
+
+    requirements: Requirements
+
+
 class HostPins(_Table):
     """What ``./invoke`` runs on: minor versions of Python, top-level requirements."""
 
@@ -146,6 +153,7 @@ class Pins(_Table):
     cross: CrossPins
     tflm: TflmPins
     train: TrainPins
+    notebook: NotebookPins
     host: HostPins
     test: TestPins
 
@@ -260,6 +268,7 @@ def check_locks(project: Path, pins: Pins) -> None:
         HOST_LOCK: pins.host.requirements,
         TEST_LOCK: {**pins.host.requirements, **pins.test.requirements},
         TRAIN_LOCK: pins.train.requirements,
+        NOTEBOOK_LOCK: pins.notebook.requirements,
     }
     for name, requirements in wanted.items():
         locked: dict[str, set[str]] = {}

@@ -18,7 +18,15 @@ from toolchain.firmware import formats
 from toolchain.firmware.formats import FILE_NAMES, FormatError, find_format
 from toolchain.firmware.size import LayerSize, SizeReport
 from toolchain.layout import Layout
-from toolchain.pipeline import Application, BuildType, Model, firmware_name
+from toolchain.machine import MACHINE_RECORD, remember_machines
+from toolchain.pipeline import (
+    Application,
+    BuildType,
+    Model,
+    firmware_name,
+    published_path,
+    story_files,
+)
 
 ALL_TARGETS = "all"
 SIZE_SCHEMA = "tinyml-toolchain/size/1"
@@ -104,7 +112,7 @@ def run_firmware_steps(
     steps = pipeline.firmware_steps(boards, models, build_type, applications)
     steps += [pipeline.reference(model) for model in models]
     try:
-        return session.runner.run(steps)
+        results = session.runner.run(steps)
     except StepFailedError as error:
         said = [
             line.rpartition("/ld: ")[2].strip()
@@ -120,21 +128,30 @@ def run_firmware_steps(
                 next_step=f"make the model or its tensor arena smaller{smaller}; {error.next_step}",
             ) from error
         raise
+    remember_machines(session.layout, results)
+    return results
 
 
 def publish_model(
     session: Session, model: Model, results: Mapping[str, StepResult]
 ) -> Mapping[PurePosixPath, Digest]:
-    """Put everything known of ``model``'s family under ``build/model/<family>``."""
+    """Put everything known of ``model``'s family under ``build/model/<family>``.
+
+    What ``./invoke train`` tells about the same network stays there.
+    """
     family = model.family
     files: dict[PurePosixPath, Digest] = {}
     for name, result in results.items():
-        verb, _, subject = name.partition(" ")
-        if verb in {"train", "convert"} and subject == family:
-            files |= result.outputs
-        elif verb in {"embed", "reference"}:
-            files |= {PurePosixPath(subject) / path: it for path, it in result.outputs.items()}
-    publish(session.runner.store, files, session.layout.build / "model" / family)
+        for path, digest in result.outputs.items():
+            place = published_path(family, name, path)
+            if place is not None:
+                files[place] = digest
+    publish(
+        session.runner.store,
+        files,
+        session.layout.build / "model" / family,
+        reports=story_files(family) | {MACHINE_RECORD},
+    )
     return files
 
 

@@ -101,7 +101,7 @@ class Fetcher:
     def train_files(
         self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
     ) -> dict[str, Files]:
-        """Return what the train image is built from: ``system``, ``build`` and ``wheels``.
+        """Return what an image with Python is built from: ``system``, ``build`` and ``wheels``.
 
         Args:
             lock_text: the hash lock, as pip reads it.
