@@ -36,11 +36,15 @@ class Stack:
         Raises:
             RuleBrokenError: it is the stack that grew there.
         """
-        overflown = stack_pointer < self.bottom
-        if overflown or stack_pointer - _LARGEST_PUSH <= address < self.bottom:
-            depth = self.top - min(address, stack_pointer)
+        by_the_stack = stack_pointer - _LARGEST_PUSH <= address < self.bottom
+        if by_the_stack or stack_pointer < self.bottom:
+            what = (
+                f"0x{address:08X} was written {self.top - address} bytes below its top"
+                if by_the_stack
+                else f"its pointer is {self.top - stack_pointer} bytes below its top"
+            )
             raise RuleBrokenError(
-                f"the stack overflowed: 0x{address:08X} was written {depth} bytes below its top",
+                f"the stack overflowed: {what}",
                 why=f"the stack has {self.size} bytes, 0x{self.bottom:08X} to 0x{self.top:08X}; "
                 "deep calls or large local variables need more, and overwrite data below it",
                 next_step="make local variables static, or raise stack_size in board.toml",

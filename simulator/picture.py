@@ -1,4 +1,4 @@
-"""A PNG of a run: the model's output against sin x, and the brightness of each LED.
+"""PNGs of a run: the model's output against sin x, the brightness of each LED, and the display.
 
 Drawn with Pillow, because a plotting library takes longer to start than a run of 1,000 inferences.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.period import first_period, led_names
-from simulator.request import Inference
+from simulator.request import Inference, Screen
 from toolchain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,7 +159,24 @@ def write_picture(path: Path, inferences: Sequence[Inference], title: str) -> No
         UsageError: there are too few inferences to draw.
         OSError: the folder cannot be written.
     """
-    data = draw_picture(inferences, title)
+    _write(path, draw_picture(inferences, title))
+
+
+def write_screen(path: Path, screen: Screen) -> None:
+    """Write what a display shows as a PNG, which replaces ``path`` only when it is finished.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from PIL import Image
+
+    stream = io.BytesIO()
+    size = (screen.width, screen.height)
+    Image.frombytes("RGB", size, screen.pixels).save(stream, "PNG", compress_level=6)
+    _write(path, stream.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     unfinished = Path(name)

@@ -16,7 +16,9 @@ from toolchain.actions import Runner, Step, StepResult
 from toolchain.boards import Board, find_board
 from toolchain.engine import Engine
 from toolchain.firmware.elf import ram_used, read_firmware_elf
+from toolchain.firmware.formats.intel_hex import read_hex
 from toolchain.firmware.generated import generated_files, target_arch
+from toolchain.firmware.image import ImageRecord, image_problems, read_record
 from toolchain.layout import Layout
 from toolchain.pipeline import Pipeline
 
@@ -336,6 +338,22 @@ def test_an_image_that_does_not_fit_is_not_linked(
     assert ran.exit_code != 0
     assert "region `flash' overflowed" in ran.output
     assert not (gen / "bin" / "hello_world").exists()
+
+
+def test_the_hex_file_loads_every_byte_of_the_image(built_firmware: object, board: Board) -> None:
+    files = built_firmware.hello_world  # type: ignore[attr-defined]
+    loaded = read_hex(files.hex.read_bytes())
+    assert loaded.data == files.bin.read_bytes()
+    assert loaded.address == board.application.load_address
+
+
+def test_the_image_says_how_long_it_is_and_for_which_board(
+    built_firmware: object, board: Board
+) -> None:
+    image = built_firmware.hello_world.bin.read_bytes()  # type: ignore[attr-defined]
+    record = read_record(image, board.application.load_address)
+    assert record == ImageRecord(len(image), board.name)
+    assert image_problems(board, image) == []
 
 
 def test_the_release_firmware_of_the_sine_model_is_small(
