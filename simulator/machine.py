@@ -132,10 +132,8 @@ class Machine:
         )
 
     def read_memory(self, address: int, size: int) -> bytes | None:
-        """Return what the application's memories hold; None where they do not reach."""
-        if not self.has_memory(address, size):
-            return None
-        return self._engine.read_memory(address, size)
+        """Return what memory of the application holds; None where not all of it is such memory."""
+        return self._memory.read(address, size) if self.has_memory(address, size) else None
 
     def add_peripherals(self, peripherals: Iterable[Peripheral]) -> None:
         """Put peripherals into the address space."""

@@ -218,7 +218,8 @@ def _draw_leds(canvas: _Canvas, period: Sequence[Inference]) -> None:
         canvas.frame(panel, [0, 0.5, 1], _x_ticks(panel))
         points = [(panel.x(each.x), panel.y(each.brightness[name])) for each in period]
         canvas.area(points, panel.y(0.0), colour)
-        canvas.text(panel.left + 10, panel.top + 16, name, anchor="lm", fill=_INK)
+        # Below the line at full brightness, which would run through the name.
+        canvas.text(panel.left + 10, panel.y(1) / _SCALE + 14, name, anchor="lm", fill=_INK)
     for tick in _x_ticks(panel := _panel(period, top, bottom, 0, 1)):
         canvas.text(panel.x(tick) / _SCALE, bottom + 18, f"{tick:g}", anchor="mm", size=15)
     canvas.text(SIZE[0] / 2, bottom + 42, "x (radians)", anchor="mm")

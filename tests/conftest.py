@@ -103,6 +103,11 @@ def cross_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("cross")
 
 
+@pytest.fixture(scope="session")
+def notebook_image(make_image: Callable[[Kind], str]) -> str:
+    return make_image("notebook")
+
+
 RunSteps = Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]]
 
 

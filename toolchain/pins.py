@@ -18,6 +18,7 @@ PINS_FILE = "pins.toml"
 HOST_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
 TRAIN_LOCK = "docker/train.lock"
+NOTEBOOK_LOCK = "docker/notebook.lock"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")]
@@ -42,13 +43,15 @@ class DebianPins(_Table):
     Attributes:
         suite: code name, as the mirror's folder is called.
         architecture: in Debian's words.
-        registry_image: name and tag in an image registry.
+        registry_image: name and tag in an image registry, with its host where it is another one.
         registry_digest: digest of that image's manifest.
     """
 
     suite: Annotated[str, Field(pattern=r"^[a-z]+$")]
     architecture: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
-    registry_image: Annotated[str, Field(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+$")]
+    registry_image: Annotated[
+        str, Field(pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9./_-]+:[A-Za-z0-9._-]+$")
+    ]
     registry_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -111,6 +114,12 @@ class TrainPins(_Table):
     requirements: Requirements
 
 
+class NotebookPins(_Table):
+    """What the notebook image adds to the train image; the lock holds all that it needs."""
+
+    requirements: Requirements
+
+
 class HostPins(_Table):
     """What ``./invoke`` runs on: minor versions of Python, top-level requirements."""
 
@@ -144,6 +153,7 @@ class Pins(_Table):
     cross: CrossPins
     tflm: TflmPins
     train: TrainPins
+    notebook: NotebookPins
     host: HostPins
     test: TestPins
 
@@ -258,6 +268,7 @@ def check_locks(project: Path, pins: Pins) -> None:
         HOST_LOCK: pins.host.requirements,
         TEST_LOCK: {**pins.host.requirements, **pins.test.requirements},
         TRAIN_LOCK: pins.train.requirements,
+        NOTEBOOK_LOCK: pins.notebook.requirements,
     }
     for name, requirements in wanted.items():
         locked: dict[str, set[str]] = {}

@@ -24,8 +24,8 @@ class Surroundings:
         clock: time for timers.
         console: takes each byte that the board's console sends.
         program_counter: returns the address of the running instruction.
-        read_memory: returns bytes of the application's memories from an address on; None where
-            there are none.
+        read_memory: returns what so many bytes of the application's memory at an address hold;
+            None where not all of them are such memory.
         is_cached: whether what the core writes to so many bytes at an address may stay in its data
             cache, unseen by whatever else reads memory.
     """

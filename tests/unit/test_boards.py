@@ -51,7 +51,7 @@ def test_sparkfun_edge_keeps_the_end_of_sram_free_for_the_bootloader_rule() -> N
         ("baud = 115_200", "", "console.baud"),
         ("[core]", "[core", "not TOML"),
         ("baud = 921_600", "", "flashing by ambiq_bootloader needs 'baud'"),
-        ('formats = ["bin", "hex"]', 'formats = ["hex"]', "needs the format 'bin'"),
+        (', "ambiq_wired_update"]', "]", "needs the format 'ambiq_wired_update'"),
         ('tool = "ambiq_bootloader"', 'tool = "magic"', "flashing.0.tool"),
         ('name = "sparkfun_edge"', 'name = "other"', "differs from its folder"),
     ],

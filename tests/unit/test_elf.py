@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.image_support import make_image
 from toolchain.boards import find_board
 from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError
 from toolchain.firmware.elf import (
@@ -23,8 +24,8 @@ from toolchain.firmware.elf import (
 
 BOARD = find_board(Path(__file__).resolve().parents[2] / "boards", "sparkfun_edge")
 LOAD = BOARD.application.load_address
-RESET = LOAD + 0x101
-IMAGE = struct.pack("<II", BOARD.application.initial_stack_pointer, RESET) + bytes(0x200)
+RESET = LOAD + 4 * BOARD.core.vector_words + 1
+IMAGE = make_image(BOARD)
 GOOD = FirmwareElf(
     machine="EM_ARM",
     bits=32,

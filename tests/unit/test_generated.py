@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from toolchain.boards import Board, board_names, find_board
 from toolchain.firmware.generated import (
     generated_files,
+    render_aliases,
     render_linker_script,
     render_make_fragment,
     target_arch,
@@ -147,14 +148,23 @@ def test_the_make_fragment_holds_the_facts_of_the_board(board: Board) -> None:
 
 @pytest.mark.parametrize("name", board_names(BOARDS))
 def test_the_files_of_a_board_lie_in_its_folder_and_name_no_other_board(name: str) -> None:
-    files = generated_files(find_board(BOARDS, name))
+    board = find_board(BOARDS, name)
+    files = generated_files(board)
     folder = PurePosixPath("boards") / name / "generated"
-    assert set(files) == {folder / "memory.ld", folder / "target.mk"}
+    names = {"memory.ld", "target.mk", *(["aliases.mk"] if board.aliases else [])}
+    assert set(files) == {folder / each for each in names}
     for data in files.values():
         assert data.endswith(b"\n")
         assert name.encode() in data
         for other in board_names(BOARDS):
             assert other == name or other.encode() not in data
+
+
+@given(st.lists(st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True), unique=True, max_size=5))
+def test_each_alias_is_a_make_variable_that_holds_the_board(aliases: list[str]) -> None:
+    board = EDGE.model_copy(update={"aliases": tuple(aliases)})
+    made = variables(render_aliases(board))
+    assert made == {f"TARGET_OF_{alias}": "sparkfun_edge" for alias in aliases}
 
 
 def test_sparkfun_edge() -> None:
@@ -163,6 +173,16 @@ def test_sparkfun_edge() -> None:
     assert symbol(script, "__initial_stack_pointer") == 0x1005_FFF8
     assert variables(render_make_fragment(EDGE))["TARGET_ARCH"] == "cortex-m4+fp"
     assert variables(render_make_fragment(EDGE))["BOARD_VECTOR_WORDS"] == "48"
+
+
+def test_arduino_nano_33_ble() -> None:
+    board = find_board(BOARDS, "arduino_nano_33_ble")
+    script = render_linker_script(board)
+    assert region(script, "flash") == (0x1_0000, 0xF_0000)
+    assert region(script, "ram") == (0x2000_0000, 0x4_0000)
+    assert symbol(script, "__initial_stack_pointer") == 0x2004_0000
+    assert variables(render_make_fragment(board))["BOARD_VECTOR_WORDS"] == "64"
+    assert variables(render_aliases(board)) == {"TARGET_OF_arduino": "arduino_nano_33_ble"}
 
 
 def test_the_discovery_board_keeps_the_frame_buffer_out_of_the_cores_own_memory() -> None:

@@ -275,7 +275,7 @@ def test_the_simulators_timer_sources_are_those_of_the_description(output: int) 
     name = f"OUTCFG{output // 10}"
     described = register("ctimer", name)
     field = described.fields[f"CFG{output}"]
-    timers = Ctimer(lambda _output: True, lambda: 0)
+    timers = Ctimer(lambda: 0)
     # Each half timer is high for another part of 100 counts.
     part = {
         f"{half}{timer}OUT": (16 * (half == "B") + timer + 1) / 100

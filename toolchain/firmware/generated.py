@@ -1,6 +1,6 @@
-"""Renders what make needs to know of a board: the linker script and a fragment of variables.
+"""Renders what make needs to know of a board: the linker script and fragments of variables.
 
-Both are functions of ``board.toml`` alone, so that a memory map is written down once.
+All are functions of ``board.toml`` alone, so that a memory map is written down once.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ $zeroed    __zero_table_end = .;
   } > ram AT > flash
   __data_load = LOADADDR(.data);
   __image_end = LOADADDR(.data) + SIZEOF(.data);
+  __image_length = ABSOLUTE(__image_end - __image_start);
 
 $more_sections  .bss (NOLOAD) : ALIGN(8)
   {
@@ -177,13 +178,22 @@ def render_make_fragment(board: Board) -> str:
     )
 
 
+def render_aliases(board: Board) -> str:
+    """Return ``aliases.mk``: a make variable for each other name of the board.
+
+    It can be read beside those of all other boards, before it is known which one is built.
+    """
+    lines = [f"TARGET_OF_{alias} := {board.name}\n" for alias in board.aliases]
+    return "".join([f"# Made from boards/{board.name}/board.toml.\n", *lines])
+
+
 def generated_files(board: Board) -> dict[PurePosixPath, bytes]:
     """Return what belongs in ``boards/<name>/generated`` of a make workspace, by workspace path."""
     folder = PurePosixPath("boards") / board.name / "generated"
-    return {
-        folder / "memory.ld": render_linker_script(board).encode("ascii"),
-        folder / "target.mk": render_make_fragment(board).encode("ascii"),
-    }
+    texts = {"memory.ld": render_linker_script(board), "target.mk": render_make_fragment(board)}
+    if board.aliases:
+        texts["aliases.mk"] = render_aliases(board)
+    return {folder / name: text.encode("ascii") for name, text in texts.items()}
 
 
 def _hex(value: int) -> str:
