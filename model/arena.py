@@ -6,62 +6,124 @@ works is the simulator's business.
 
 from __future__ import annotations
 
-from model.graph import Graph, Tensor
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.graph import Graph, Operator, Tensor
 
 BLOCK = 1024
 """The estimate is rounded up to a multiple of this, so that a small change keeps the arena."""
 
 _ALIGNMENT = 16
 # Sizes on a 32-bit processor, from tensorflow/lite/c/common.h and micro/micro_allocator.cc.
-_TENSOR_BYTES = 64
-_PLAN_ENTRY_BYTES = 20
-_AFFINE_BYTES = 12
-# A node with its registration (80), its operator data (at most 56), options and scratch handles.
-_OPERATOR_BYTES = 208
+TENSOR_BYTES = 64
+NODE_BYTES = 40
+AFFINE_BYTES = 12
+# While the plan is made: of each tensor and of each buffer that is placed.
+ALLOCATION_BYTES = 20
+PLANNED_BYTES = 36
+# What an operator's Prepare asks for: its options, at most 40, its data, at most 48, and what
+# aligning them costs.
+PREPARED_BYTES = 168
 _FIXED_BYTES = 256
+# The filter's dimension that counts the channels.
+_CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
+
+
+@dataclass(frozen=True)
+class PlannedBuffer:
+    """Memory that is needed from operator ``first`` to operator ``last``, both included."""
+
+    size: int
+    first: int
+    last: int
 
 
 def estimate_arena(graph: Graph) -> int:
     """Return a number of bytes that is enough, a multiple of ``BLOCK``.
 
     Everything that the interpreter keeps beside the tensors is counted with its size on a 32-bit
-    processor; tensors alive at the same time are added up. The planner's fragmentation is not
-    known here, so a quarter of the tensors' size is added when there are more than two at a time.
+    processor; computed tensors are placed as the pinned planner places them.
     """
-    total = _FIXED_BYTES + _OPERATOR_BYTES * len(graph.operators)
-    for tensor in graph.tensors:
-        total += _TENSOR_BYTES + _PLAN_ENTRY_BYTES + 4 * (1 + len(tensor.shape))
-        if tensor.quantisation is not None:
-            total += _AFFINE_BYTES + 2 * (4 + 4 * len(tensor.quantisation.scales))
-            # CONV_2D and DEPTHWISE_CONV_2D keep a multiplier and a shift for each channel.
-            if len(tensor.quantisation.scales) > 1:
-                total += 8 * len(tensor.quantisation.scales)
-    total += _live_bytes(graph) * 5 // 4
-    return -(-total // BLOCK) * BLOCK
+    kept = _FIXED_BYTES + sum(_kept_bytes(each) for each in graph.tensors)
+    kept += sum(_operator_bytes(graph, each) for each in graph.operators)
+    buffers = planned_buffers(graph)
+    offsets = place_buffers(buffers)
+    placed = max((at + each.size for at, each in zip(offsets, buffers, strict=True)), default=0)
+    # The planner works in the memory that it will hand out.
+    planning = ALLOCATION_BYTES * (len(graph.tensors) + len(buffers)) + PLANNED_BYTES * len(buffers)
+    return -(-(kept + max(placed, planning)) // BLOCK) * BLOCK
 
 
-def _live_bytes(graph: Graph) -> int:
-    """Return the largest sum of computed tensors that are needed at the same time."""
-    first: dict[int, int] = dict.fromkeys(graph.inputs, 0)
-    last: dict[int, int] = dict.fromkeys(graph.outputs, len(graph.operators))
+def _kept_bytes(tensor: Tensor) -> int:
+    total = TENSOR_BYTES
+    if tensor.quantisation is not None:
+        total += AFFINE_BYTES + 2 * (4 + 4 * len(tensor.quantisation.scales))
+    if tensor.is_variable:
+        total += _aligned_bytes(tensor) + _ALIGNMENT
+    return total
+
+
+def _operator_bytes(graph: Graph, operator: Operator) -> int:
+    total = NODE_BYTES + PREPARED_BYTES
+    if operator.name in _CHANNELS:
+        # A multiplier and a shift for each channel, quantised or not.
+        total += 8 * _dimension(graph.tensors[operator.inputs[1]], _CHANNELS[operator.name])
+    return total
+
+
+def planned_buffers(graph: Graph) -> tuple[PlannedBuffer, ...]:
+    """Return the computed tensors and the scratch buffers, as the pinned allocator lists them."""
+    end = len(graph.operators) - 1
+    first = dict.fromkeys(graph.inputs, 0)
+    last = dict.fromkeys(graph.outputs, end)
     for step, operator in enumerate(graph.operators):
         for index in operator.outputs:
             first.setdefault(index, step)
         for index in (*operator.inputs, *operator.outputs):
-            if index >= 0:
-                last[index] = max(last.get(index, step), step)
-    sizes = {
-        index: _aligned_bytes(graph.tensors[index])
-        for index in first
-        if not graph.tensors[index].is_constant
-    }
-    return max(
-        (
-            sum(size for index, size in sizes.items() if first[index] <= step <= last.get(index, 0))
-            for step in range(len(graph.operators) + 1)
-        ),
-        default=0,
-    ) + sum(_aligned_bytes(tensor) for tensor in graph.tensors if tensor.is_variable)
+            last[index] = max(last.get(index, step), step)
+    computed = [
+        PlannedBuffer(_aligned_bytes(tensor), first[index], last.get(index, end))
+        for index, tensor in enumerate(graph.tensors)
+        if index in first and not tensor.is_constant and not tensor.is_variable
+    ]
+    scratch = [
+        PlannedBuffer(_scratch_bytes(graph, operator), step, step)
+        for step, operator in enumerate(graph.operators)
+        if operator.name == "SVDF"
+    ]
+    return (*computed, *scratch)
+
+
+def _scratch_bytes(graph: Graph, operator: Operator) -> int:
+    """Return what SVDF asks for: 4 bytes a filter, and as int8 as much again a unit."""
+    batch, filters = (_dimension(graph.tensors[index], 0) for index in operator.inputs[:2])
+    return 2 * -(-4 * batch * filters // _ALIGNMENT) * _ALIGNMENT
+
+
+def _dimension(tensor: Tensor, axis: int) -> int:
+    return tensor.shape[axis] if axis < len(tensor.shape) else 1
+
+
+def place_buffers(buffers: Sequence[PlannedBuffer]) -> tuple[int, ...]:
+    """Return an offset for each buffer: what ``greedy_memory_planner.cc`` computes.
+
+    The largest comes first; each next one goes into the first gap, among the placed ones that
+    are needed at the same time, that is large enough.
+    """
+    offsets: dict[int, int] = {}
+    for number in sorted(range(len(buffers)), key=lambda each: -buffers[each].size):
+        wanted = buffers[number]
+        offset = 0
+        for placed in sorted(offsets, key=offsets.__getitem__):
+            other = buffers[placed]
+            if other.first > wanted.last or wanted.first > other.last:
+                continue
+            if offsets[placed] - offset >= wanted.size:
+                break
+            offset = max(offset, offsets[placed] + other.size)
+        offsets[number] = offset
+    return tuple(offsets[number] for number in range(len(buffers)))
 
 
 def _aligned_bytes(tensor: Tensor) -> int:

@@ -18,6 +18,7 @@ BYTES_A_LINE = 12
 """As many as ``xxd -i`` writes."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_LARGEST_ARENA = (1 << 31) - 16
 _KERNELS_FOLDER = "tensorflow/lite/micro/kernels"
 
 
@@ -63,6 +64,12 @@ def check_model(name: str, tflite: bytes, arena_bytes: int | None = None) -> Emb
     require_support(graph)
     kind = require_scalar_function(graph)
     wanted = estimate_arena(graph) if arena_bytes is None else arena_bytes
+    if wanted > _LARGEST_ARENA:
+        raise UnsupportedModelError(
+            f"the model needs {wanted} bytes of memory to run",
+            why="that is more than a 32-bit processor can address",
+            next_step="make the model smaller",
+        )
     return EmbeddableModel(name, tflite, graph, kind, -(-wanted // 16) * 16)
 
 
@@ -196,7 +203,7 @@ def _end(tensor: Tensor) -> dict[str, object]:
 
 
 def scalar_quantisation(tensor: Tensor) -> tuple[float, int] | tuple[None, None]:
-    """Return scale and zero point of a tensor, or two None for one that has none."""
-    if tensor.quantisation is None:
+    """Return scale and zero point of an int8 tensor, or two None for one of another type."""
+    if tensor.type != "INT8" or tensor.quantisation is None:
         return None, None
     return tensor.quantisation.scales[0], tensor.quantisation.zero_points[0]

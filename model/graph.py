@@ -6,6 +6,8 @@ Field numbers are those of TensorFlow's ``lite/schema/schema.fbs``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from model.errors import UnsupportedModelError
@@ -123,8 +125,19 @@ def read_graph(tflite: bytes) -> Graph:
         UnsupportedModelError: not a TFL3 flatbuffer, damaged, of another schema version, with
             more than one subgraph, or with indices that lead nowhere.
     """
-    try:
+    with damage_refused():
         return _graph(Table.root(tflite, IDENTIFIER))
+
+
+@contextmanager
+def damage_refused() -> Iterator[None]:
+    """Turn what is found while a table is read, an operator's options too, into a refusal.
+
+    Raises:
+        UnsupportedModelError: something in the file points outside of it.
+    """
+    try:
+        yield
     except MalformedFlatbufferError as error:
         raise UnsupportedModelError(
             "the model is not a readable TensorFlow Lite file",
@@ -183,12 +196,17 @@ def _operator_code(code: Table) -> tuple[str, int]:
 
 
 def operator_name(code: int) -> str:
-    """Return the schema's name of a builtin operator, also of one without a kernel."""
+    """Return the schema's name of a builtin operator, also of one without a kernel.
+
+    Outside the train image the latter are called by their number.
+    """
     if code in NAME_OF_CODE:
         return NAME_OF_CODE[code]
     # Imported here because it takes longer than all the rest.
-    from tflite.utils import BUILTIN_OPCODE2NAME
-
+    try:
+        from tflite.utils import BUILTIN_OPCODE2NAME
+    except ModuleNotFoundError:
+        return f"builtin operator {code}"
     return str(BUILTIN_OPCODE2NAME.get(code, f"builtin operator {code}"))
 
 

@@ -9,7 +9,7 @@ writes; type names are those of the schema's ``TensorType``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ANY_COUNT = 1 << 16
 
@@ -38,17 +38,24 @@ class Kernel:
         source: its file in ``tensorflow/lite/micro/kernels``.
         forms: the types that it computes.
         inputs: smallest and largest number of inputs.
-        per_channel: inputs that may have one scale a channel.
+        bias: input that is added to the products of the first two as it is, so that its scale
+            must be the product of theirs.
+        channels: of each input that may have one scale a channel, the dimension that counts them;
+            zero points of such an input are not read.
         moves_raw_values: quantised values are moved or compared without rescaling, so that inputs
             and output must share scale and zero point.
+        fixed: scale and zero point that the kernel gives an output of a type, whatever the
+            tensor's own are.
     """
 
     code: int
     source: str
     forms: tuple[Form, ...]
     inputs: tuple[int, int]
-    per_channel: frozenset[int] = frozenset()
+    bias: int | None = None
+    channels: Mapping[int, int] = field(default_factory=dict)
     moves_raw_values: bool = False
+    fixed: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
 
 def _of(types: str, version: int, operands: str = "T", result: str = "T") -> tuple[Form, ...]:
@@ -96,25 +103,29 @@ KERNELS: Mapping[str, Kernel] = {
         (1, 10),
         moves_raw_values=True,
     ),
-    "CONV_2D": Kernel(3, "conv.cc", _weighted(3), (2, 3), per_channel=frozenset({1, 2})),
+    "CONV_2D": Kernel(3, "conv.cc", _weighted(3), (2, 3), bias=2, channels={1: 0, 2: 0}),
     "DEPTHWISE_CONV_2D": Kernel(
-        4, "depthwise_conv.cc", _weighted(3), (2, 3), per_channel=frozenset({1, 2})
+        4, "depthwise_conv.cc", _weighted(3), (2, 3), bias=2, channels={1: 3, 2: 0}
     ),
     "DEQUANTIZE": Kernel(
         6,
         "dequantize.cc",
-        (
-            *_of(_8BIT, 2, "T", "FLOAT32"),
-            Form(("INT8",), "INT32", 2),
-            Form(("INT16",), "FLOAT32", 3),
-            Form(("INT16",), "INT32", 3),
-        ),
+        # To INT32 too, which is not in the schema's meaning of it.
+        (*_of(_8BIT, 2, "T", "FLOAT32"), Form(("INT16",), "FLOAT32", 3)),
         (1, 1),
     ),
     "FLOOR": _float_function(8, "floor.cc"),
-    "FULLY_CONNECTED": Kernel(9, "fully_connected.cc", _weighted(4), (2, 3)),
-    "L2_NORMALIZATION": Kernel(11, "l2norm.cc", _of(_FLOAT_8BIT, 2), (1, 1)),
-    "LOGISTIC": Kernel(14, "logistic.cc", _of("FLOAT32 INT8", 2), (1, 1)),
+    "FULLY_CONNECTED": Kernel(9, "fully_connected.cc", _weighted(4), (2, 3), bias=2),
+    "L2_NORMALIZATION": Kernel(
+        11,
+        "l2norm.cc",
+        _of(_FLOAT_8BIT, 2),
+        (1, 1),
+        fixed={"UINT8": (1 / 128, 128), "INT8": (1 / 128, 0)},
+    ),
+    "LOGISTIC": Kernel(
+        14, "logistic.cc", _of("FLOAT32 INT8", 2), (1, 1), fixed={"INT8": (1 / 256, -128)}
+    ),
     "MAX_POOL_2D": Kernel(17, "pooling.cc", _of(_FLOAT_8BIT, 2), (1, 1), moves_raw_values=True),
     "MUL": Kernel(18, "mul.cc", _of(_FLOAT_8BIT, 3, "T T"), (2, 2)),
     "RELU": Kernel(19, "activations.cc", _of(_FLOAT_8BIT, 2), (1, 1), moves_raw_values=True),
@@ -123,7 +134,11 @@ KERNELS: Mapping[str, Kernel] = {
         22, "reshape.cc", _of(f"{_MOVED} INT16 BOOL", 1, "T INT32"), (1, 2), moves_raw_values=True
     ),
     "SOFTMAX": Kernel(
-        25, "softmax.cc", (*_of(_FLOAT_8BIT, 2), Form(("INT8",), "INT16", 2)), (1, 1)
+        25,
+        "softmax.cc",
+        (*_of(_FLOAT_8BIT, 2), Form(("INT8",), "INT16", 2)),
+        (1, 1),
+        fixed={"UINT8": (1 / 256, 0), "INT8": (1 / 256, -128), "INT16": (1 / 65536, -32768)},
     ),
     "SVDF": Kernel(
         27,
@@ -131,7 +146,7 @@ KERNELS: Mapping[str, Kernel] = {
         (*_of("FLOAT32", 3), Form(("INT8", "INT8", "INT16", "INT32", "INT16"), "INT8", 3)),
         (5, 5),
     ),
-    "TANH": Kernel(28, "tanh.cc", _of("FLOAT32 INT8", 2), (1, 1)),
+    "TANH": Kernel(28, "tanh.cc", _of("FLOAT32 INT8", 2), (1, 1), fixed={"INT8": (1 / 128, 0)}),
     "PAD": Kernel(
         34, "pad.cc", _of(f"{_FLOAT_8BIT} INT32", 2, "T INT32"), (2, 2), moves_raw_values=True
     ),

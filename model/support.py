@@ -6,14 +6,19 @@ what the kernels do.
 
 from __future__ import annotations
 
-from model.errors import UnsupportedModelError
-from model.graph import OPTIONAL_TENSOR, Graph, Operator, Tensor
-from model.kernels import KERNELS, Form, Kernel
+import math
 
-_QUANTISED = frozenset({"INT8", "UINT8"})
-_PER_TENSOR_CURE = (
-    "convert with converter._experimental_disable_per_channel_quantization_for_dense_layers = True"
-)
+from model.errors import UnsupportedModelError
+from model.graph import OPTIONAL_TENSOR, Graph, Operator, Tensor, damage_refused
+from model.kernels import KERNELS, Form, Kernel
+from model.quantisation import QUANTISED, require_one_scale, require_quantisation
+
+_STORED_TYPES = frozenset({"FLOAT32", "INT8", "UINT8", "INT16", "INT32", "INT64", "BOOL"})
+"""Types of which the pinned tree knows the size: TfLiteTypeSizeOf of micro/memory_helpers.cc."""
+
+_PADDING_SAME = 0
+# By the number in ActivationFunctionType: RELU, RELU_N1_TO_1, RELU6.
+_ACTIVATION_RANGES = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 
 
 def require_support(graph: Graph) -> None:
@@ -23,10 +28,22 @@ def require_support(graph: Graph) -> None:
         UnsupportedModelError: the pinned tree cannot compute it; names the operator or tensor.
     """
     _require_fixed_shapes(graph)
+    kernels = [_kernel_of(operator) for operator in graph.operators]
     for tensor in graph.tensors:
         _require_readable(tensor)
-    for operator in graph.operators:
-        _require_kernel(graph, operator)
+    known = list(zip(graph.operators, kernels, strict=True))
+    # Versions come last: the converter gives all operators of a kind the highest that one of them
+    # needs, so that only what makes it needed tells the cure.
+    versions = [_known_version(graph, operator, kernel) for operator, kernel in known]
+    for operator, kernel in known:
+        _require_inputs(operator)
+        require_one_scale(operator, kernel, _tensors(graph, operator))
+    with damage_refused():
+        for (operator, kernel), version in zip(known, versions, strict=True):
+            _require_version(graph, operator, kernel, version)
+            require_quantisation(operator, kernel, _tensors(graph, operator))
+            _require_options(graph, operator, kernel)
+    _require_lifetimes(graph)
 
 
 def require_scalar_function(graph: Graph) -> str:
@@ -84,7 +101,14 @@ def _require_readable(tensor: Tensor) -> None:
             why="the pinned tree would read it as dense",
             next_step="convert without sparsity",
         )
-    if not tensor.is_constant or tensor.element_bytes is None:
+    if tensor.type not in _STORED_TYPES or tensor.element_bytes is None:
+        raise UnsupportedModelError(
+            f"tensor {tensor.name} has the type {tensor.type}",
+            why=f"the pinned tree knows {', '.join(sorted(_STORED_TYPES))}",
+            next_step="quantise the whole model to int8 with a representative data set, or not at "
+            "all",
+        )
+    if not tensor.is_constant:
         return
     wanted = tensor.elements * tensor.element_bytes
     if len(tensor.data.data) != wanted:
@@ -102,7 +126,53 @@ def _require_readable(tensor: Tensor) -> None:
         )
 
 
-def _require_kernel(graph: Graph, operator: Operator) -> None:
+def _require_lifetimes(graph: Graph) -> None:
+    """Check that what is read was written before, and that the memory planner accepts the rest."""
+    if not graph.operators:
+        raise UnsupportedModelError(
+            "the model has no operators",
+            why="there is nothing to compute",
+            next_step="convert a network with at least one layer",
+        )
+    written = [index for operator in graph.operators for index in operator.outputs]
+    for index in (*graph.inputs, *written):
+        if graph.tensors[index].is_constant:
+            raise UnsupportedModelError(
+                f"tensor {graph.tensors[index].name} is computed and has constant content",
+                why="the device would write into its flash",
+                next_step="convert the model with TensorFlow",
+            )
+    ready = set(graph.inputs)
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.is_constant or tensor.is_variable or tensor.elements == 0:
+            ready.add(index)
+    for operator in graph.operators:
+        for index in operator.inputs:
+            if index not in ready:
+                raise _nothing_written(operator.name, graph.tensors[index])
+        ready.update(operator.outputs)
+    for index in graph.outputs:
+        if index not in ready:
+            raise _nothing_written("the model's output", graph.tensors[index])
+    read = {*graph.outputs, *(index for each in graph.operators for index in each.inputs)}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in read and not tensor.is_constant and not tensor.is_variable:
+            raise UnsupportedModelError(
+                f"tensor {tensor.name} is not read by any operator",
+                why="the pinned memory planner refuses a tensor that is not used",
+                next_step="leave the layer's unused input or output out of the network",
+            )
+
+
+def _nothing_written(reader: str, tensor: Tensor) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{reader} reads tensor {tensor.name} before anything is written to it",
+        why="the operators are not in the order of their data, or one is missing",
+        next_step="convert the model with TensorFlow",
+    )
+
+
+def _kernel_of(operator: Operator) -> Kernel:
     kernel = KERNELS.get(operator.name)
     if kernel is None:
         raise UnsupportedModelError(
@@ -110,27 +180,39 @@ def _require_kernel(graph: Graph, operator: Operator) -> None:
             why="the pinned tree has no kernel for this operator",
             next_step="build the network from operators that it has: " + ", ".join(sorted(KERNELS)),
         )
+    return kernel
+
+
+def _tensors(graph: Graph, operator: Operator) -> tuple[Tensor, ...]:
+    return tuple(graph.tensors[index] for index in (*operator.inputs, *operator.outputs))
+
+
+def _require_inputs(operator: Operator) -> None:
     if OPTIONAL_TENSOR in operator.inputs:
         raise UnsupportedModelError(
             f"{operator.name} leaves out its optional input "
             f"{operator.inputs.index(OPTIONAL_TENSOR)}",
             why="the pinned memory planner writes outside its table for an omitted tensor",
-            next_step="give the layer a bias (use_bias=True); zeros do",
+            next_step="give the layer a bias (use_bias=True) that is not zero throughout: the "
+            "converter drops zeros",
         )
-    inputs = [graph.tensors[index] for index in operator.inputs]
-    outputs = [graph.tensors[index] for index in operator.outputs]
-    fewest, most = kernel.inputs
-    if not fewest <= len(inputs) <= most or not outputs:
+
+
+def _require_version(graph: Graph, operator: Operator, kernel: Kernel, known: int) -> None:
+    if operator.version > known:
         raise UnsupportedModelError(
-            f"{operator.name} has {len(inputs)} inputs and {len(outputs)} outputs",
-            why=f"its kernel ({kernel.source}) takes {fewest} to {most} inputs",
-            next_step="change the layer",
+            f"the model uses {operator.name}, version {operator.version}, "
+            f"for {_types(graph, operator)}",
+            why=f"the pinned kernel ({kernel.source}) knows version {known} of it",
+            next_step="change the layer so that the converter writes the older version",
         )
-    _require_one_scale(operator, kernel, inputs, outputs)
-    _require_form(operator, kernel, inputs, outputs)
-    _require_quantisation(operator, kernel, inputs, outputs)
+
+
+def _require_options(graph: Graph, operator: Operator, kernel: Kernel) -> None:
     if operator.name == "FULLY_CONNECTED":
-        _require_plain_weights(operator, kernel, inputs[1])
+        _require_plain_weights(operator, kernel, graph.tensors[operator.inputs[1]])
+    if operator.name == "DEPTHWISE_CONV_2D":
+        _require_plain_depthwise(operator, kernel, graph.tensors[operator.outputs[0]])
 
 
 def _require_plain_weights(operator: Operator, kernel: Kernel, weights: Tensor) -> None:
@@ -143,92 +225,73 @@ def _require_plain_weights(operator: Operator, kernel: Kernel, weights: Tensor) 
         )
 
 
-def _require_one_scale(
-    operator: Operator, kernel: Kernel, inputs: list[Tensor], outputs: list[Tensor]
-) -> None:
-    for place, tensor in enumerate((*inputs, *outputs)):
-        count = 0 if tensor.quantisation is None else len(tensor.quantisation.scales)
-        if count <= 1 or place in kernel.per_channel:
-            continue
-        dense = operator.name == "FULLY_CONNECTED"
+def _require_plain_depthwise(operator: Operator, kernel: Kernel, result: Tensor) -> None:
+    if operator.options is None:
+        return
+    # The fields are those of DepthwiseConv2DOptions.
+    padding, activation = operator.options.integer(0, "b"), operator.options.integer(4, "b")
+    dilated = any(operator.options.integer(field, "i", 1) > 1 for field in (5, 6))
+    if dilated and padding == _PADDING_SAME:
         raise UnsupportedModelError(
-            f"{operator.name} has {count} scales, one a channel, in tensor {tensor.name}",
-            why=f"its kernel ({kernel.source}) reads the first scale only and would compute "
-            "wrong numbers without an error",
-            next_step=_PER_TENSOR_CURE if dense else "quantise this tensor with one scale",
+            f"DEPTHWISE_CONV_2D is dilated with padding 'same', into tensor {result.name}",
+            why=f"its kernel ({kernel.source}) leaves the dilation out of the padding",
+            next_step="pad with a layer of its own, and use padding 'valid'",
+        )
+    if result.type != "INT8" or result.quantisation is None:
+        return
+    scale, zero_point = result.quantisation.scales[0], result.quantisation.zero_points[0]
+    lowest, highest = _ACTIVATION_RANGES.get(activation, (-math.inf, math.inf))
+    # An activation rounds its limits to whole steps.
+    lowest, highest = lowest - 0.51 * scale, highest + 0.51 * scale
+    if (-128 - zero_point) * scale < lowest or (127 - zero_point) * scale > highest:
+        raise UnsupportedModelError(
+            f"DEPTHWISE_CONV_2D has an activation that tensor {result.name} goes beyond",
+            why=f"its kernel ({kernel.source}) leaves the activation to the range of the tensor",
+            next_step="let no layer after the activation force a wider range on its tensor",
         )
 
 
-def _require_form(
-    operator: Operator, kernel: Kernel, inputs: list[Tensor], outputs: list[Tensor]
-) -> None:
-    matching = [form for form in kernel.forms if _has_types(form, inputs, outputs)]
-    if not matching:
-        got = _types(inputs, outputs)
-        if inputs[0].type == "FLOAT32" and any(each.type in _QUANTISED for each in inputs[1:]):
-            raise UnsupportedModelError(
-                f"{operator.name} is hybrid: {got}, with weights in tensor {inputs[1].name}",
-                why="the pinned tree has no kernel for float inputs with quantised weights",
-                next_step="quantise the whole model to int8 with a representative data set, "
-                "or not at all",
-            )
-        known = "; ".join(f"{', '.join(form.operands)} -> {form.result}" for form in kernel.forms)
+def _known_version(graph: Graph, operator: Operator, kernel: Kernel) -> int:
+    """Return the highest version that the kernel knows for the operator's types."""
+    fewest, most = kernel.inputs
+    if not fewest <= len(operator.inputs) <= most or not operator.outputs:
         raise UnsupportedModelError(
-            f"{operator.name} computes {got}",
-            why=f"its kernel ({kernel.source}) computes {known}",
-            next_step="quantise the whole model to int8, or leave it in float32",
+            f"{operator.name} has {len(operator.inputs)} inputs and {len(operator.outputs)} "
+            "outputs",
+            why=f"its kernel ({kernel.source}) takes {fewest} to {most} inputs",
+            next_step="change the layer",
         )
-    highest = max(form.version for form in matching)
-    if operator.version > highest:
+    versions = [form.version for form in kernel.forms if _has_types(form, graph, operator)]
+    if versions:
+        return max(versions)
+    got = _types(graph, operator)
+    given = [graph.tensors[index] for index in operator.inputs if index != OPTIONAL_TENSOR]
+    weights = [each.name for each in given[1:] if each.type in QUANTISED]
+    if weights and given[0].type == "FLOAT32":
         raise UnsupportedModelError(
-            f"the model uses {operator.name}, version {operator.version}, "
-            f"for {_types(inputs, outputs)}",
-            why=f"the pinned kernel ({kernel.source}) knows version {highest} of it",
-            next_step="change the layer so that the converter writes the older version",
+            f"{operator.name} is hybrid: {got}, with weights in tensor {weights[0]}",
+            why="the pinned tree has no kernel for float inputs with quantised weights",
+            next_step="quantise the whole model to int8 with a representative data set, "
+            "or not at all",
         )
-
-
-def _has_types(form: Form, inputs: list[Tensor], outputs: list[Tensor]) -> bool:
-    last = len(form.operands) - 1
-    return all(
-        tensor.type == form.operands[min(place, last)] for place, tensor in enumerate(inputs)
-    ) and all(tensor.type == form.result for tensor in outputs)
-
-
-def _types(inputs: list[Tensor], outputs: list[Tensor]) -> str:
-    return (
-        f"{', '.join(each.type for each in inputs)} -> {', '.join(each.type for each in outputs)}"
+    known = "; ".join(f"{', '.join(form.operands)} -> {form.result}" for form in kernel.forms)
+    raise UnsupportedModelError(
+        f"{operator.name} computes {got}",
+        why=f"its kernel ({kernel.source}) computes {known}",
+        next_step="quantise the whole model to int8, or leave it in float32",
     )
 
 
-def _require_quantisation(
-    operator: Operator, kernel: Kernel, inputs: list[Tensor], outputs: list[Tensor]
-) -> None:
-    quantised = [each for each in (*inputs, *outputs) if each.type in _QUANTISED]
-    for tensor in quantised:
-        parameters = tensor.quantisation
-        if (
-            parameters is None
-            or not parameters.scales
-            or len(parameters.scales) != len(parameters.zero_points)
-            or not all(0 < scale < float("inf") for scale in parameters.scales)
-        ):
-            raise UnsupportedModelError(
-                f"{operator.name} has the {tensor.type} tensor {tensor.name} without a scale and "
-                "a zero point for each channel",
-                why="the pinned tree then computes with a scale of 0 or reads outside the file",
-                next_step="convert with a representative data set",
-            )
-    if not kernel.moves_raw_values or not quantised:
-        return
-    if operator.name == "CONCATENATION" and quantised[0].type == "UINT8":
-        return
-    for tensor in quantised[1:]:
-        if tensor.quantisation != quantised[0].quantisation:
-            raise UnsupportedModelError(
-                f"{operator.name} has tensors of different scales: {quantised[0].name} and "
-                f"{tensor.name}",
-                why=f"the pinned kernel ({kernel.source}) takes the values over unchanged",
-                next_step="let the converter fuse the layer with the one before it, or quantise "
-                "both tensors alike",
-            )
+def _has_types(form: Form, graph: Graph, operator: Operator) -> bool:
+    last = len(form.operands) - 1
+    return all(
+        index == OPTIONAL_TENSOR or graph.tensors[index].type == form.operands[min(place, last)]
+        for place, index in enumerate(operator.inputs)
+    ) and all(graph.tensors[index].type == form.result for index in operator.outputs)
+
+
+def _types(graph: Graph, operator: Operator) -> str:
+    def named(indices: tuple[int, ...]) -> str:
+        return ", ".join(graph.tensors[index].type for index in indices if index >= 0)
+
+    return f"{named(operator.inputs)} -> {named(operator.outputs)}"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from simulator.caches import MemorySystem
 from simulator.clock import Clock
 from simulator.registers import WORD, Peripheral
 from simulator.rules import RuleBrokenError
 from toolchain.boards import Board
 
-_CPUID = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x411F_C270}
+_CPUID = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x410F_C271}
 _VECTKEY = 0x05FA
 _COUNTER_MASK = 0x00FF_FFFF
 
@@ -48,10 +49,18 @@ class SystemControlSpace(Peripheral):
         self._has_memory = has_memory
         self._set_fpu = set_fpu
         self._systick_start = 0
+        self._systick_held = 0
         self._systick_flag_taken = 0
         self._add_systick()
         self._add_interrupts()
         self._add_system_control()
+        self._memory_system = (
+            MemorySystem(self, board.application_region) if board.core.cpu == "cortex-m7" else None
+        )
+
+    def is_cached(self, address: int, size: int) -> bool:
+        """Return whether what is written to these bytes may stay in the core's data cache."""
+        return self._memory_system is not None and self._memory_system.is_cached(address, size)
 
     @property
     def trace_enabled(self) -> bool:
@@ -60,7 +69,7 @@ class SystemControlSpace(Peripheral):
 
     def _add_systick(self) -> None:
         self.add(0x010, "SYST_CSR", bits=0x1_0007, read=self._read_csr, write=self._write_csr)
-        self.add(0x014, "SYST_RVR", bits=_COUNTER_MASK)
+        self.add(0x014, "SYST_RVR", bits=_COUNTER_MASK, write=self._write_rvr)
         self.add(0x018, "SYST_CVR", read=self._read_cvr, write=self._write_cvr)
 
     def _write_csr(self, old: int, new: int) -> None:
@@ -72,12 +81,22 @@ class SystemControlSpace(Peripheral):
                 why="the simulator models SysTick on the core clock only (SYST_CSR.CLKSOURCE = 1)",
             )
         if new & ~old & 1:
-            self._systick_start = self._clock.ticks()
-            self._systick_flag_taken = 0
+            self._systick_start = self._clock.ticks() - self._systick_held
+        if old & ~new & 1:
+            self._systick_held = self._clock.ticks() - self._systick_start
+
+    def _write_rvr(self, _old: int, _new: int) -> None:
+        if self.values[0x010] & 1:
+            raise RuleBrokenError(
+                "SysTick's reload value (SYST_RVR) was changed while it runs",
+                why="the simulator models one reload value from start to stop only",
+                next_step="clear SYST_CSR.ENABLE, write SYST_RVR and SYST_CVR, then start again",
+            )
 
     def _systick_elapsed(self) -> tuple[int, int]:
-        """Return instructions since the last start or clear, and counts in a round."""
-        elapsed = self._clock.ticks() - self._systick_start if self.values[0x010] & 1 else 0
+        """Return instructions counted since the last clear, and counts in a round."""
+        running = self.values[0x010] & 1
+        elapsed = self._clock.ticks() - self._systick_start if running else self._systick_held
         return elapsed, self.values[0x014] + 1
 
     def _read_csr(self) -> int:
@@ -93,6 +112,7 @@ class SystemControlSpace(Peripheral):
 
     def _write_cvr(self, _old: int, _new: int) -> None:
         self._systick_start = self._clock.ticks()
+        self._systick_held = 0
         self._systick_flag_taken = 0
 
     def _add_interrupts(self) -> None:
@@ -123,7 +143,7 @@ class SystemControlSpace(Peripheral):
             0xD0C, "AIRCR", bits=0xFFFF_0707, read=lambda: 0xFA05_0000, write=self._write_aircr
         )
         self.add(0xD10, "SCR", bits=0x16)
-        self.add(0xD14, "CCR", bits=0x7_031B, reset=0x200, write=self._write_ccr)
+        self.add(0xD14, "CCR", bits=0x31B, reset=0x200, write=self.check_traps)
         for index in range(3):
             self.add(0xD18 + 4 * index, f"SHPR{index + 1}")
         self.add(0xD24, "SHCSR", bits=0x7_FD8B)
@@ -173,7 +193,13 @@ class SystemControlSpace(Peripheral):
                 why="a restart is not part of a simulated run; most likely a failed check",
             )
 
-    def _write_ccr(self, _old: int, new: int) -> None:
+    @staticmethod
+    def check_traps(_old: int, new: int) -> None:
+        """Refuse a value of CCR that asks for traps.
+
+        Raises:
+            RuleBrokenError: it does.
+        """
         if new & 0x18:
             raise RuleBrokenError(
                 "traps on unaligned access or division by zero were enabled (SCB.CCR)",

@@ -1,9 +1,9 @@
 """Counts executed instructions exactly, at nearly the speed of not counting.
 
 Unicorn calls a hook before every instruction. The hook here is a dozen machine instructions of the
-host: it adds one to a counter, and calls Python only when the counter reaches a limit or the
-instruction stands at a marked address. Where the host has no such code, or forbids executable
-memory, a Python function does the same, a hundred times slower.
+host: it adds one to a counter, notes the address, and calls Python only when the counter reaches a
+limit or the instruction stands at a marked address. Where the host has no such code, or forbids
+executable memory, a Python function does the same, a hundred times slower.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Callable
 
 from simulator.engine import Engine
 
-# Offsets in the cell: 0 count, 8 limit, 16 mark, 24 address of the function to call.
+# Offsets in the cell: 0 count, 8 limit, 16 mark, 24 address of the function to call, 32 last.
 # The hook is called with (engine, address, size, cell).
 HOST_CODE = {
-    # mov rax,[rcx]; cmp rax,[rcx+8]; je 1f; cmp rsi,[rcx+16]; je 1f; inc rax; mov [rcx],rax; ret
-    # 1: jmp [rcx+24]
-    "x86_64": bytes.fromhex("488b01 483b4108 740d 483b7110 7407 48ffc0 488901 c3 ff6118"),
+    # mov rax,[rcx]; cmp rax,[rcx+8]; je 1f; cmp rsi,[rcx+16]; je 1f; inc rax; mov [rcx],rax
+    # mov [rcx+32],rsi; ret; 1: jmp [rcx+24]
+    "x86_64": bytes.fromhex("488b01 483b4108 7411 483b7110 740b 48ffc0 488901 48897120 c3 ff6118"),
     # ldr x9,[x3]; ldr x10,[x3,#8]; cmp x9,x10; b.eq 1f; ldr x10,[x3,#16]; cmp x1,x10; b.eq 1f
-    # add x9,x9,#1; str x9,[x3]; ret; 1: ldr x10,[x3,#24]; br x10
+    # add x9,x9,#1; str x9,[x3]; str x1,[x3,#32]; ret; 1: ldr x10,[x3,#24]; br x10
     "aarch64": bytes.fromhex(
-        "690040f9 6a0440f9 3f010aeb e0000054 6a0840f9 3f000aeb 80000054"
-        "29050091 690000f9 c0035fd6 6a0c40f9 40011fd6"
+        "690040f9 6a0440f9 3f010aeb 00010054 6a0840f9 3f000aeb a0000054"
+        "29050091 690000f9 611000f9 c0035fd6 6a0c40f9 40011fd6"
     ),
 }
 NO_MARK = (1 << 64) - 1
@@ -42,6 +42,7 @@ class _Cell(ctypes.Structure):
         ("limit", ctypes.c_uint64),
         ("mark", ctypes.c_uint64),
         ("function", ctypes.c_void_p),
+        ("last", ctypes.c_uint64),
     )
 
 
@@ -58,20 +59,23 @@ class InstructionCounter:
         count: instructions executed so far.
         limit: call ``on_event`` when ``count`` is this.
         mark: address before whose instruction ``on_event`` is called.
+        last: address of the last instruction that was counted, 0 before the first.
     """
 
     def __init__(self, on_event: Callable[[int], bool], *, native: bool = True) -> None:
-        self._cell = cell = _Cell(0, 0, NO_MARK, None)
+        self._cell = cell = _Cell(0, 0, NO_MARK, None, 0)
 
         def event(_engine: int, address: int, _size: int, _cell: int) -> None:
             if on_event(address):
                 cell.count += 1
+                cell.last = address
 
         def every_instruction(engine: int, address: int, size: int, at: int) -> None:
             if cell.count == cell.limit or address == cell.mark:
                 event(engine, address, size, at)
             else:
                 cell.count += 1
+                cell.last = address
 
         code = _executable_copy(HOST_CODE.get(_host(), b"")) if native else None
         self.is_native = code is not None
@@ -102,6 +106,11 @@ class InstructionCounter:
     @mark.setter
     def mark(self, value: int) -> None:
         self._cell.mark = value
+
+    @property
+    def last(self) -> int:
+        """Address of the last instruction that was counted."""
+        return int(self._cell.last)
 
     def attach(self, engine: Engine) -> None:
         """Count what ``engine`` executes."""

@@ -1,4 +1,8 @@
-"""The Unicorn engine as this simulator uses it; no other module knows Unicorn's binding."""
+"""The Unicorn engine as this simulator uses it; no other module knows Unicorn's binding.
+
+Hooks on each memory access are not used: with one, Unicorn 2.1.4 skips instructions after IT
+blocks. So what depends on the address alone (ldrd, ldm and vldr at an unaligned one) is not seen.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +140,7 @@ class Engine:
     def hook_instructions(self, function: ctypes.c_void_p, cell: ctypes.Structure) -> None:
         """Call a C function (engine, address, size, cell) before each instruction.
 
-        It is also called for instructions that an IT block then skips.
+        It is not called for instructions that an IT block skips.
         """
         self._kept.append(cell)
         self._check(

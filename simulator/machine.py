@@ -9,6 +9,7 @@ from simulator.counter import InstructionCounter
 from simulator.engine import (
     ALL_REGISTERS,
     LINK_REGISTER,
+    PAGE,
     PROGRAM_COUNTER,
     PROGRAM_STATUS,
     STACK_POINTER,
@@ -16,7 +17,7 @@ from simulator.engine import (
     Engine,
 )
 from simulator.halt import HALT_WINDOW, TRACED, describe_idle_loop, is_endless
-from simulator.instructions import is_floating_point, sleep_or_yield
+from simulator.instructions import is_floating_point, loads_several_words, sleep_or_yield
 from simulator.memory import MemoryMap
 from simulator.registers import Peripheral
 from simulator.rules import RuleBrokenError
@@ -29,17 +30,16 @@ _LONGEST_WINDOW = 8_000_000
 
 _RETURN_FROM_RESET = 0xFFFF_FFFF
 _THUMB_BIT = 1 << 24
+_NOTHING_TO_FETCH = 3
 _EXCEPTIONS = {
     1: ("an undefined instruction ran", "the program jumped into data or past its end"),
     2: ("the core took a supervisor call (svc)", "no system call handler is modelled"),
-    3: ("instructions were fetched where there are none", "a wrong function pointer or return"),
     7: ("the core met a breakpoint (bkpt)", "no debugger is there: on the board it is a HardFault"),
     8: (
         "the program returned from its reset handler or from an exception that never was",
         "nothing called the reset handler, so it must not return",
     ),
     17: ("a coprocessor that is not there was used", "the code is made for another core"),
-    18: ("the core left Thumb state", "a branch went to an even address"),
 }
 
 
@@ -91,7 +91,9 @@ class Machine:
         self._window = HALT_WINDOW
         self._writes = self._writes_at_limit = 0
         self._trace: list[tuple[int, ...]] | None = None
-        self._polled: set[tuple[Peripheral, int]] = set()
+        self._polled: dict[tuple[Peripheral, int], int] = {}
+        self._peripherals: list[Peripheral] = []
+        self._word_read_at = 0
         self._add_hooks()
         if self._memory.border:
             self._add_peripheral(self._memory.border)
@@ -129,6 +131,10 @@ class Machine:
             region.contains(address, size) for region in (*regions, self._board.application_region)
         )
 
+    def read_memory(self, address: int, size: int) -> bytes | None:
+        """Return what memory of the application holds; None where not all of it is such memory."""
+        return self._memory.read(address, size) if self.has_memory(address, size) else None
+
     def add_peripherals(self, peripherals: Iterable[Peripheral]) -> None:
         """Put peripherals into the address space."""
         for peripheral in peripherals:
@@ -136,13 +142,21 @@ class Machine:
 
     def _add_peripheral(self, peripheral: Peripheral) -> None:
         readers, writers = peripheral.readers, peripheral.writers
+        counter = self._counter
+        self._peripherals.append(peripheral)
 
         def read(_engine: int, offset: int, size: int, _data: int) -> int:
             try:
                 if self._trace is not None:
-                    self._polled.add((peripheral, offset))
+                    self._polled[peripheral, offset] = self._counter.last
                 if size == 4 and offset in readers:
+                    count = counter.count
+                    if count == self._word_read_at:
+                        self._check_second_word(peripheral, offset)
+                    self._word_read_at = count
                     return readers[offset]()
+                if offset >= peripheral.size:
+                    raise self._bad_access(Access.READ, peripheral.base + offset, size)
                 return peripheral.read(offset, size)
             except BaseException as error:
                 self._fail(error)
@@ -153,12 +167,25 @@ class Machine:
                 self._writes += 1
                 if size == 4 and offset in writers:
                     writers[offset](value)
+                elif offset >= peripheral.size:
+                    raise self._bad_access(Access.WRITE, peripheral.base + offset, size)
                 else:
                     peripheral.write(offset, size, value)
             except BaseException as error:
                 self._fail(error)
 
-        self._engine.map_callbacks(peripheral.base, peripheral.size, read, write)
+        pages = -(-peripheral.size // PAGE)
+        self._engine.map_callbacks(peripheral.base, pages * PAGE, read, write)
+
+    def _check_second_word(self, peripheral: Peripheral, offset: int) -> None:
+        """Check the second word that an instruction reads; the engine splits unaligned reads."""
+        if not loads_several_words(self._halfword(self._counter.last)):
+            raise RuleBrokenError(
+                f"unaligned read from {peripheral.register_name(offset - 4)} and "
+                f"{peripheral.register_name(offset)}",
+                why="a peripheral's registers take whole aligned words only",
+                next_step="compare the register's address with the data sheet",
+            )
 
     def set_fpu(self, on: bool) -> None:
         """Switch the floating-point unit; while it is off every instruction is looked at."""
@@ -212,8 +239,9 @@ class Machine:
                 )
             if not self._engine.read_register(PROGRAM_STATUS) & _THUMB_BIT:
                 raise RuleBrokenError(
-                    "the core left Thumb state",
+                    f"the core left Thumb state, to 0x{address:08X}",
                     why="a branch or a function pointer went to an even address: UsageFault",
+                    address=self._counter.last,
                 )
             what, why = _EXCEPTIONS[1]
             raise RuleBrokenError(what, why=f"{why} ({problem})", address=address)
@@ -222,10 +250,13 @@ class Machine:
 
     def _add_hooks(self) -> None:
         def exception(number: int) -> None:
+            if number == _NOTHING_TO_FETCH:
+                self._fail(self._bad_access(Access.FETCH, self.program_counter(), 2))
+                return
             what, why = _EXCEPTIONS.get(
                 number, (f"the core took exception {number}", "no handler of it is modelled")
             )
-            self._fail(RuleBrokenError(what, why=why))
+            self._fail(RuleBrokenError(what, why=why, address=self._counter.last))
 
         def refused(access: Access, address: int, size: int, value: int) -> bool:
             try:
@@ -249,20 +280,25 @@ class Machine:
                 "or data was not copied to RAM at the start",
             )
         reserved = next((r.name for r in self._board.reserved if r.contains(address)), "")
+        modelled = next((p.name for p in self._peripherals if p.holds(address)), "")
         owner = self.address_owner(address)
         if reserved:
             why = f"it belongs to the {reserved}, which is not the application's"
             if address < 0x1000:
                 why += "; most likely a null pointer was used"
+        elif modelled:
+            why = f"it belongs to {modelled}, which holds no instructions"
         elif owner:
             why = f"it belongs to {owner}, which the simulator has no model of"
+        elif access is Access.FETCH:
+            why = "nothing is at this address"
         else:
             why = "nothing is at this address: a wild pointer, or a wrong peripheral address"
-        caller = None
+        jump = None
         if access is Access.FETCH:
-            caller = self.return_address
-            why += f"; the last call returns to {self._symbols.location(caller)}"
-        return RuleBrokenError(f"{size} bytes were {access.value} {where}", why=why, address=caller)
+            jump = self._counter.last
+            why += "; a function pointer or a return address on the stack is wrong"
+        return RuleBrokenError(f"{size} bytes were {access.value} {where}", why=why, address=jump)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -368,11 +404,12 @@ class Machine:
         self._trace = None
         if self.clock.was_read or self._writes != self._writes_at_limit or not is_endless(trace):
             return
-        what, why = describe_idle_loop(sorted(self._polled, key=lambda each: each[1]))
+        polled = sorted(self._polled, key=lambda each: (each[0].base, each[1]))
+        what, why = describe_idle_loop(polled)
         raise RuleBrokenError(
             what,
             why="; ".join(filter(None, (why, self._still_waiting()))),
-            address=address,
+            address=self._polled[polled[0]] if polled else address,
         )
 
     def _halfword(self, address: int) -> int:

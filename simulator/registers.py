@@ -38,7 +38,7 @@ class Peripheral:
     Args:
         name: the vendor's name, for messages.
         base: address of offset 0.
-        size: bytes of address space that it occupies.
+        size: bytes of address space that it occupies; others may follow in the same page.
         byte_access: offsets from the first up to the second also take bytes and half-words.
     """
 
@@ -100,6 +100,10 @@ class Peripheral:
                     write(old, value)
 
             self.writers[offset] = store
+
+    def holds(self, address: int) -> bool:
+        """Return whether an address is the peripheral's."""
+        return self.base <= address < self.base + self.size
 
     def register_name(self, offset: int) -> str:
         """Return ``PERIPHERAL.REGISTER``, or the offset where no register is known."""

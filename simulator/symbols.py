@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from toolchain.errors import FirmwareInvalidError
 
 _SYMBOL = struct.Struct("<IIIBBH")
 _FUNCTION_TYPE = 2
+_PART = re.compile(r"L?([1-9][0-9]{0,3})")
+"""What stands before a part of a mangled name: its length; L marks internal linkage."""
+
 _PROJECT_PREFIX = "/project/"
 
 
@@ -54,7 +58,6 @@ class Symbols:
         self._elf: Any = None
         if not elf:
             return
-        from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
 
         try:
@@ -67,19 +70,22 @@ class Symbols:
                 for segment in self._elf.iter_segments("PT_LOAD")
                 if segment["p_filesz"]
             ]
-        except (ELFError, struct.error, UnicodeDecodeError) as error:
+        except Exception as error:  # a damaged file trips pyelftools anywhere
             raise FirmwareInvalidError(
                 f"the file with the firmware's symbols is not an ELF file: {error}",
                 next_step="give the .elf that was built together with the flashable file",
             ) from error
-        for address, data in segments:
-            offset = address - load_address
-            if offset < 0 or image[offset : offset + len(data)] != data:
-                raise FirmwareInvalidError(
-                    "the ELF file is not the one that the flashable file was made from",
-                    why=f"they differ in the segment at 0x{address:08X}",
-                    next_step="build again, and give both files of the same build",
-                )
+        differences = [
+            f"they differ in the segment at 0x{address:08X}"
+            for address, data in segments
+            if address < load_address or not image.startswith(data, address - load_address)
+        ]
+        if differences or not segments:
+            raise FirmwareInvalidError(
+                "the ELF file is not the one that the flashable file was made from",
+                why=differences[0] if differences else "it loads nothing",
+                next_step="build again, and give both files of the same build",
+            )
 
     @classmethod
     def of_file(cls, elf: Path | None, image: bytes, load_address: int) -> Symbols:
@@ -119,6 +125,12 @@ class Symbols:
 
     def frames(self, address: int) -> list[Frame]:
         """Return where ``address`` is in the source: innermost inlined function first."""
+        try:
+            return self._frames(address)
+        except Exception:  # a message must not be lost for want of a line number
+            return []
+
+    def _frames(self, address: int) -> list[Frame]:
         if self._elf is None or not self._elf.has_dwarf_info():
             return []
         dwarf = self._elf.get_dwarf_info()
@@ -159,12 +171,13 @@ def demangled(name: str) -> str:
         return name
     rest = name[2:]
     nested = rest.startswith("N")
-    rest = rest[1:].lstrip("K") if nested else rest.removeprefix("L")
+    rest = rest[1:].lstrip("K") if nested else rest
     parts: list[str] = []
-    while rest[:1].isdigit():
-        digits = len(rest) - len(rest.lstrip("0123456789"))
-        length = int(rest[:digits])
-        part, rest = rest[digits : digits + length], rest[digits + length :]
+    while match := _PART.match(rest):
+        length = int(match[1])
+        part, rest = rest[match.end() :][:length], rest[match.end() + length :]
+        if len(part) < length:
+            return name
         parts.append("(anonymous)" if part.startswith("_GLOBAL__N") else part)
         if not nested:
             break

@@ -10,7 +10,10 @@ from simulator.request import Inference
 _UNICODE = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#@"
 _ROWS = 2
+_ROWS_OF_ONE_LED = 4
 _AXIS = 0.25, 0.5, 0.75
+_ROUNDING = 1e-3
+"""Columns; an input at the edge of one, rounded to single precision, is not in the one before."""
 
 
 def draw_leds(inferences: Sequence[Inference], *, width: int = 64, ascii_only: bool = False) -> str:
@@ -34,10 +37,12 @@ def draw_leds(inferences: Sequence[Inference], *, width: int = 64, ascii_only: b
     span = (last - first) * len(period) / max(len(period) - 1, 1) or 1.0
     columns: list[list[Inference]] = [[] for _ in range(width)]
     for inference in period:
-        columns[min(int((inference.x - first) / span * width), width - 1)].append(inference)
+        column = int((inference.x - first) / span * width + _ROUNDING)
+        columns[min(column, width - 1)].append(inference)
     margin = max(map(len, names))
     levels = _ASCII if ascii_only else _UNICODE
-    rows = 1 if ascii_only else _ROWS
+    # Characters without Unicode say how dense they are, not how high, so that rows would mislead.
+    rows = 1 if ascii_only else _ROWS_OF_ONE_LED if len(names) == 1 else _ROWS
     edge = "|" if ascii_only else "│"
     lines = []
     for name in names:
@@ -62,11 +67,13 @@ def _level(value: float, levels: str) -> str:
 
 
 def _axis(first: float, span: float, width: int) -> str:
-    text = list(f"{'x = ' + format(first, '.2f'):<{width}}")
-    for part in _AXIS:
-        label = f"{first + part * span:.2f}"
-        place = int(part * width)
-        text[place : place + len(label)] = label
+    """Return the axis' labels, leaving out those that would touch another one."""
+    text = f"{f'x = {first:.2f}':<{width}}"
     end = f"{first + span:.2f}"
-    text[width - len(end) :] = end
-    return "".join(text)
+    labels = [(width - len(end), end)]
+    labels += [(int(part * width), f"{first + part * span:.2f}") for part in _AXIS]
+    for place, label in labels:
+        after = place + len(label)
+        if place > 0 and after <= width and not text[place - 1 : after + 1].strip():
+            text = text[:place] + label + text[after:]
+    return text

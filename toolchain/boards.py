@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -43,9 +43,17 @@ class Region(_Table):
 
 
 class Memory(Region):
-    """A memory of the part."""
+    """A memory of the part.
 
+    Attributes:
+        name: also the linker's name of it, where it has sections of its own.
+        sections: input sections of zeroed data that lie here and not beside the stack, in this
+            order; for a RAM without the stack.
+    """
+
+    name: Identifier
     kind: Literal["flash", "ram"]
+    sections: tuple[Annotated[str, Field(pattern=r"^\.bss\.[a-z0-9_]+$")], ...] = ()
 
 
 class Core(_Table):
@@ -55,6 +63,7 @@ class Core(_Table):
         interrupts: number of external interrupt vectors.
         vector_table_alignment: bytes, a power of two.
         clock_hz: core clock after the board's initialisation.
+        crystal_hz: of the crystal at the part's high-speed oscillator; None: there is none.
     """
 
     cpu: Literal["cortex-m4", "cortex-m7"]
@@ -63,6 +72,7 @@ class Core(_Table):
     interrupts: Annotated[int, Field(ge=0, le=496)]
     vector_table_alignment: Annotated[int, Field(ge=128)]
     clock_hz: Annotated[int, Field(gt=0)]
+    crystal_hz: Annotated[int, Field(gt=0)] | None = None
 
     @property
     def vector_words(self) -> int:
@@ -114,10 +124,105 @@ class Led(_Table):
     pwm: str
 
 
+class Blanking(_Table):
+    """What comes before and after the visible part of a line or of a picture.
+
+    Attributes:
+        sync: length of the synchronisation pulse; pixel clocks of a line, lines of a picture.
+        back_porch: between the pulse and the visible part.
+        front_porch: between the visible part and the next pulse.
+    """
+
+    sync: Annotated[int, Field(gt=0)]
+    back_porch: Annotated[int, Field(ge=0)]
+    front_porch: Annotated[int, Field(ge=0)]
+
+
+Level: TypeAlias = Literal["high", "low"]
+
+
+class Display(_Table):
+    """A panel that shows a frame buffer by a controller of the chip.
+
+    Attributes:
+        controller: the chip's peripheral that feeds the panel.
+        width: visible pixels of a line.
+        height: visible lines.
+        pixel_clock_hz: what the panel is made for.
+        horizontal: of a line.
+        vertical: of a picture.
+        hsync: level of the line's pulse; ``vsync``: of the picture's; ``data_enable``: in the words
+            of the controller's polarity bit.
+        pixel_clock: its polarity, in the same words.
+        on: outputs that must be high: the panel's own switch, its backlight.
+        pins: pin of each signal of the controller that is wired to the panel.
+    """
+
+    controller: str
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    pixel_clock_hz: Annotated[int, Field(gt=0)]
+    horizontal: Blanking
+    vertical: Blanking
+    hsync: Level
+    vsync: Level
+    data_enable: Level
+    pixel_clock: Literal["normal", "inverted"]
+    on: tuple[str, ...]
+    pins: Annotated[dict[str, str], Field(min_length=1)]
+
+
+Format: TypeAlias = Literal["bin", "hex", "ambiq_image", "ambiq_wired_update", "arduino_library"]
+"""A file made from a linked firmware.
+
+``bin`` and ``hex`` are the image as it lies in flash; ``ambiq_image`` is it in the secure
+bootloader's header and ``ambiq_wired_update`` that in the header of an update over a serial line;
+``arduino_library`` is the sources as a library for the Arduino IDE.
+"""
+
+
 class Package(_Table):
     """Files to make for flashing."""
 
-    formats: tuple[Literal["bin", "hex"], ...]
+    formats: Annotated[tuple[Format, ...], Field(min_length=1)]
+
+
+class Flashing(_Table):
+    """One way to get a firmware onto the board.
+
+    Attributes:
+        tool: what writes it: the toolchain itself over a serial line (``ambiq_bootloader``), a
+            program (``bossac``, ``openocd``), or a copy to the volume that the board shows.
+        format: which file is written.
+        baud: of the serial line, bits per second.
+        config: OpenOCD's configuration file for the board.
+        volume: label of the board's volume.
+        usb: vendor and product numbers under which the board shows its serial line, ``2341:805a``.
+        steps: what to do by hand before it starts, one sentence each.
+    """
+
+    tool: Literal["ambiq_bootloader", "bossac", "openocd", "mass_storage"]
+    format: Format
+    baud: Annotated[int, Field(gt=0)] | None = None
+    config: str | None = None
+    volume: str | None = None
+    usb: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")], ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_its_tool_needs(self) -> Flashing:
+        needed = {"ambiq_bootloader": "baud", "openocd": "config", "mass_storage": "volume"}
+        name = needed.get(self.tool)
+        if name is not None and getattr(self, name) is None:
+            raise ValueError(f"flashing by {self.tool} needs '{name}'")
+        return self
+
+
+class Link(_Table):
+    """A page about the board."""
+
+    title: str
+    url: Annotated[str, Field(pattern=r"^https://")]
 
 
 class Board(_Table):
@@ -133,7 +238,10 @@ class Board(_Table):
     application: Application
     console: Console
     led: tuple[Led, ...]
+    display: Display | None = None
     package: Package
+    flashing: Annotated[tuple[Flashing, ...], Field(min_length=1)]
+    link: tuple[Link, ...] = ()
 
     @property
     def flash(self) -> Memory:
@@ -144,6 +252,16 @@ class Board(_Table):
     def ram(self) -> Memory:
         """The RAM that holds the initial stack."""
         return self._memory_at(self.application.initial_stack_pointer - 1, "ram")
+
+    @property
+    def rams(self) -> tuple[Memory, ...]:
+        """Every RAM, in the order of ``board.toml``."""
+        return tuple(memory for memory in self.memory if memory.kind == "ram")
+
+    @property
+    def sectioned_rams(self) -> tuple[Memory, ...]:
+        """The RAMs that have sections of their own."""
+        return tuple(memory for memory in self.memory if memory.sections)
 
     @property
     def application_region(self) -> Region:
@@ -172,12 +290,30 @@ class Board(_Table):
             application.initial_stack_pointer - application.stack_size, application.stack_size
         ):
             raise ValueError("the stack leaves the RAM")
+        self._check_sections()
+        for way in self.flashing:
+            if way.format not in self.package.formats:
+                raise ValueError(f"flashing by {way.tool} needs the format '{way.format}'")
         for region in self.reserved:
             if region.origin < self.application_region.end and (
                 self.application_region.origin < region.end
             ):
                 raise ValueError(f"the application region overlaps '{region.name}'")
         return self
+
+    def _check_sections(self) -> None:
+        named: set[str] = set()
+        for memory in self.sectioned_rams:
+            if memory.kind != "ram" or memory == self.ram:
+                raise ValueError(f"sections are for a RAM without the stack, not '{memory.name}'")
+            if memory.name in {"flash", "ram"}:
+                raise ValueError(f"'{memory.name}' is the linker's name of another memory")
+            twice = named.intersection(memory.sections) or len({*memory.sections}) < len(
+                memory.sections
+            )
+            if twice:
+                raise ValueError(f"a section of '{memory.name}' is named twice")
+            named.update(memory.sections)
 
 
 def read_board(path: Path) -> Board:

@@ -156,6 +156,36 @@ class UsageError(ToolchainError):
     exit_code = 29
 
 
+class FlashError(ToolchainError):
+    """The board did not take the firmware; what it holds now may be incomplete."""
+
+    exit_code = 30
+
+
+class ImageRefusedError(ToolchainError):
+    """The file is not for this board, or is damaged; nothing was sent."""
+
+    exit_code = 31
+
+
+class DeviceNotFoundError(ToolchainError):
+    """No connected device can be the board, or several can."""
+
+    exit_code = 32
+
+
+class DeviceAccessError(ToolchainError):
+    """The board's serial port or volume cannot be opened."""
+
+    exit_code = 33
+
+
+class FlashToolError(ToolchainError):
+    """The program that writes to the board is missing or is the wrong one."""
+
+    exit_code = 34
+
+
 class CancelledError(ToolchainError):
     """The user stopped the command; containers are gone and outputs are untouched."""
 

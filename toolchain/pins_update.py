@@ -16,6 +16,7 @@ from toolchain.errors import NetworkError, PinsError
 from toolchain.layout import Layout
 from toolchain.pins import (
     HOST_LOCK,
+    NOTEBOOK_LOCK,
     PINS_FILE,
     TEST_LOCK,
     TRAIN_LOCK,
@@ -98,7 +99,7 @@ def _uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def update_locks(
     layout: Layout, reporter: Reporter, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Make the three locks anew from ``pins.toml``; each is replaced by rename when it is complete.
+    """Make the locks anew from ``pins.toml``; each is replaced by rename when it is complete.
 
     Raises:
         PinsError: the requirements cannot be met together.
@@ -110,13 +111,14 @@ def update_locks(
     train = ["--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM]
     texts: dict[str, str] = {}
     with reporter.activity("locking Python requirements") as activity:
-        for name, requirements, options in (
-            (HOST_LOCK, host, universal),
-            (TEST_LOCK, {**host, **pins.test.requirements}, universal),
-            (TRAIN_LOCK, dict(pins.train.requirements), train),
+        for name, requirements, options, below in (
+            (HOST_LOCK, host, universal, ""),
+            (TEST_LOCK, {**host, **pins.test.requirements}, universal, HOST_LOCK),
+            (TRAIN_LOCK, dict(pins.train.requirements), train, ""),
+            (NOTEBOOK_LOCK, dict(pins.notebook.requirements), train, TRAIN_LOCK),
         ):
             activity.update(name)
-            known = texts[HOST_LOCK] if name == TEST_LOCK else ""
+            known = texts.get(below, "")
             texts[name] = lock_text(requirements, options, environ, constraints=known)
     for name, text in texts.items():
         _replace(layout.project / name, text)

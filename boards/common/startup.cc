@@ -11,11 +11,16 @@ extern "C" {
 
 // Made by the linker script; only their addresses mean anything.
 extern uint32_t __initial_stack_pointer;
+extern uint32_t __image_length;  // the address is the number of bytes
 extern uint32_t __data_start;
 extern uint32_t __data_end;
 extern uint32_t __data_load;
-extern uint32_t __bss_start;
-extern uint32_t __bss_end;
+struct ZeroedRange {
+  uint32_t* start;
+  uint32_t* end;
+};
+extern const ZeroedRange __zero_table_start[];
+extern const ZeroedRange __zero_table_end[];
 using Constructor = void (*)();
 extern const Constructor __init_array_start[];
 extern const Constructor __init_array_end[];
@@ -37,19 +42,45 @@ constexpr uint32_t kFullAccess = 3;
 using Handler = void (*)();
 
 constexpr int kSystemVectors = 16;  // the stack pointer, reset, and exceptions 2 to 15
-constexpr int kHandlers = BOARD_VECTOR_WORDS - 2;
-static_assert(BOARD_VECTOR_WORDS >= kSystemVectors, "the core itself has 16 vectors");
+constexpr int kInterrupts = BOARD_VECTOR_WORDS - kSystemVectors;
+static_assert(kInterrupts >= 0, "the core itself has 16 vectors");
+
+// What the image is, in the vectors 7 to 10, which the architecture reserves. Tools read it before
+// they write the image to a board (toolchain/firmware/image.py).
+struct ImageRecord {
+  uint32_t magic;
+  const void* length;
+  const char* board_name;
+  uint32_t reserved;
+};
+constexpr uint32_t kImageMagic = 0x314C4D54;  // "TML1"
 
 struct VectorTable {
   const void* initial_stack_pointer;
   Handler reset;
-  Handler others[kHandlers];
+  Handler faults[5];
+  ImageRecord record;
+  Handler supervisor_call;
+  Handler debug_monitor;
+  uint32_t reserved;
+  Handler pending_service;
+  Handler system_tick;
+  Handler interrupts[kInterrupts];
 };
+static_assert(offsetof(VectorTable, record) == 4 * 7, "the record is in the vectors 7 to 10");
 static_assert(sizeof(VectorTable) == 4 * BOARD_VECTOR_WORDS, "the table must have no padding");
 
 constexpr VectorTable MakeVectorTable() {
-  VectorTable table = {&__initial_stack_pointer, Reset_Handler, {}};
-  for (Handler& handler : table.others) handler = Default_Handler;
+  VectorTable table = {};
+  table.initial_stack_pointer = &__initial_stack_pointer;
+  table.reset = Reset_Handler;
+  for (Handler& handler : table.faults) handler = Default_Handler;
+  table.record = {kImageMagic, &__image_length, kBoardName, 0};
+  table.supervisor_call = Default_Handler;
+  table.debug_monitor = Default_Handler;
+  table.pending_service = Default_Handler;
+  table.system_tick = Default_Handler;
+  for (Handler& handler : table.interrupts) handler = Default_Handler;
   return table;
 }
 
@@ -74,7 +105,9 @@ size_t BytesBetween(const uint32_t& start, const uint32_t& end) {
 
 void InitialiseMemory() {
   std::memcpy(&__data_start, &__data_load, BytesBetween(__data_start, __data_end));
-  std::memset(&__bss_start, 0, BytesBetween(__bss_start, __bss_end));
+  for (const ZeroedRange* range = __zero_table_start; range != __zero_table_end; ++range) {
+    std::memset(range->start, 0, BytesBetween(*range->start, *range->end));
+  }
 }
 
 void RunConstructors() {

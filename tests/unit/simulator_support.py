@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
+
+import pytest
 
 from simulator import SimulationRequest, SimulationResult, simulate
 from toolchain.boards import Board, read_board
+from toolchain.errors import SimulationFaultError
 
 EDGE = read_board(Path(__file__).parents[2] / "boards" / "sparkfun_edge" / "board.toml")
 
@@ -66,6 +71,14 @@ class Raw:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Sets a register of the core, 0 to 12."""
+
+    register: int
+    value: int
+
+
+@dataclass(frozen=True)
 class Say:
     """Sends text by UART0; ``polled``: looks at TXFF before each byte."""
 
@@ -87,7 +100,7 @@ class Blamed:
     operation: Poke | Peek | WaitSet | Raw
 
 
-Operation = Poke | Peek | WaitSet | Raw | Say | Call | Blamed
+Operation = Poke | Peek | WaitSet | Raw | Load | Say | Call | Blamed
 
 
 @dataclass
@@ -133,6 +146,8 @@ class Assembler:
             case Raw(halfwords):
                 self.blamed = self.here
                 self.emit(*halfwords)
+            case Load(register, value):
+                self.load(register, value)
             case Call(address):
                 self.load(3, address | 1)
                 self.emit(0x4798)  # blx r3
@@ -143,6 +158,8 @@ class Assembler:
                         self.emit(0x6982, 26 << 6 | 0x12, 0xD4FC)  # ldr r2, [r0, #0x18]; lsls; bmi
                     self.load(1, byte)
                     self.emit(0x6001)
+            case _:
+                assert_never(operation)
 
 
 @dataclass(frozen=True)
@@ -168,6 +185,8 @@ def firmware(
     blamed = None
     for operation in functions:
         code.add(operation)
+        if isinstance(operation, Blamed):
+            blamed = code.blamed
     entry = code.here
     for part in parts:
         for operation in part if isinstance(part, Iterable) else (part,):
@@ -188,6 +207,20 @@ def pad(number: int, value: int) -> Poke:
     if number & ~3 == 48:
         others &= 0xFFFF
     return Poke(GPIO + (number & ~3), others | value << 8 * (number & 3))
+
+
+def expect(value: int) -> tuple[Operation, ...]:
+    """Halt at a breakpoint unless the last peek loaded this."""
+    return Load(1, value), Raw((0x428A, 0xD000, BKPT))  # cmp r2, r1; beq over the breakpoint
+
+
+def forever(*operations: Operation) -> Raw:
+    """Do this again and again."""
+    code = Assembler(0)
+    for operation in operations:
+        code.add(operation)
+    halfwords = struct.unpack(f"<{len(code.code) // 2}H", bytes(code.code))
+    return Raw((*halfwords, 0xE000 | -(len(halfwords) + 2) & 0x7FF))  # b back
 
 
 # A good start, in the order that the data sheet wants. Tests leave out or replace one part.
@@ -238,6 +271,12 @@ def run(
     )
 
 
+def brightness(*parts: Operation | Iterable[Operation]) -> dict[str, float]:
+    """Run a firmware with a console, then let it print a result; return the LEDs."""
+    result = run(CONSOLE, *parts, Say(RESULT), inferences=1)
+    return dict(result.inferences[0].brightness)
+
+
 def run_image(
     image: bytes,
     *,
@@ -254,6 +293,23 @@ def run_image(
         SimulationRequest(board, image, elf, inferences, until_text, budget),
         native_counter=native_counter,
     )
+
+
+def refused(
+    *parts: Operation | Iterable[Operation],
+    board: Board = EDGE,
+    functions: Iterable[Operation] = (),
+    budget: int = 20_000_000,
+) -> str:
+    """Run a firmware that must break a rule at its blamed operation; return the message."""
+    made = firmware(*parts, board=board, functions=functions)
+    assert made.blamed is not None, "no operation is blamed"
+    with pytest.raises(SimulationFaultError) as caught:
+        run_image(made.image, board=board, budget=budget)
+    address = re.search(r", at 0x([0-9A-F]{8})$", caught.value.what)
+    assert address is not None, caught.value.what
+    assert int(address[1], 16) == made.blamed, f"0x{made.blamed:08X} is to blame: {caught.value}"
+    return str(caught.value)
 
 
 def symbol_file(path: Path, image: bytes, functions: dict[str, tuple[int, int]]) -> Path:

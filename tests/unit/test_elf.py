@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.image_support import make_image
 from toolchain.boards import find_board
 from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError
 from toolchain.firmware.elf import (
@@ -23,8 +24,8 @@ from toolchain.firmware.elf import (
 
 BOARD = find_board(Path(__file__).resolve().parents[2] / "boards", "sparkfun_edge")
 LOAD = BOARD.application.load_address
-RESET = LOAD + 0x101
-IMAGE = struct.pack("<II", BOARD.application.initial_stack_pointer, RESET) + bytes(0x200)
+RESET = LOAD + 4 * BOARD.core.vector_words + 1
+IMAGE = make_image(BOARD)
 GOOD = FirmwareElf(
     machine="EM_ARM",
     bits=32,
@@ -117,6 +118,27 @@ def test_too_much_flash_or_ram_does_not_fit() -> None:
     big = Section(".bss", BOARD.ram.origin, BOARD.ram.length, in_file=False)
     with pytest.raises(FirmwareDoesNotFitError, match="bytes of RAM"):
         check_firmware(BOARD, replace(GOOD, sections=(big,)), IMAGE)
+
+
+def test_each_ram_must_hold_what_lies_in_it() -> None:
+    disco = find_board(Path(__file__).resolve().parents[2] / "boards", "stm32f746g_disco")
+    (sram,) = disco.sectioned_rams
+    load = disco.application.load_address
+    image = struct.pack("<II", disco.application.initial_stack_pointer, load + 0x301) + bytes(0x400)
+    good = replace(
+        GOOD,
+        entry=load + 0x301,
+        segments=(Segment(load, image, len(image)),),
+        sections=(Section(".sram", sram.origin, sram.length, in_file=False),),
+    )
+    check_firmware(disco, good, image)
+    assert ram_used(disco, good) == sram.length
+    for section in (
+        Section(".sram", sram.origin, sram.length + 1, in_file=False),
+        Section(".bss", disco.ram.origin, disco.ram.length - 8, in_file=False),
+    ):
+        with pytest.raises(FirmwareDoesNotFitError, match="bytes of RAM there"):
+            check_firmware(disco, replace(good, sections=(section,)), image)
 
 
 @given(st.binary(max_size=300))

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions import OutputOf, StepResult, publish
-from toolchain.boards import Board, board_names, find_board
+from toolchain.boards import Board, Format, board_names, find_board
 from toolchain.commands.session import Session
 from toolchain.digest import Digest
-from toolchain.errors import FirmwareDoesNotFitError, StepFailedError
+from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError, StepFailedError
+from toolchain.firmware import formats
+from toolchain.firmware.formats import FILE_NAMES, FormatError, find_format
 from toolchain.firmware.size import LayerSize, SizeReport
 from toolchain.layout import Layout
-from toolchain.pipeline import Application, BuildType, Model
+from toolchain.machine import MACHINE_RECORD, remember_machines
+from toolchain.pipeline import (
+    Application,
+    BuildType,
+    Model,
+    firmware_name,
+    published_path,
+    story_files,
+)
 
 ALL_TARGETS = "all"
 SIZE_SCHEMA = "tinyml-toolchain/size/1"
 
 SIMULATION_REPORT = PurePosixPath("simulation.json")
 SIMULATION_PICTURE = PurePosixPath("simulation.png")
+DISPLAY_PICTURE = PurePosixPath("display.png")
 VERIFY_REPORT = PurePosixPath("verify.json")
-REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, VERIFY_REPORT)
+REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, DISPLAY_PICTURE, VERIFY_REPORT)
 """What other commands write beside a firmware; gone as soon as the firmware is another one."""
 
 # What GNU ld says when a section leaves its memory region, and the linker script's own assertions.
-_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit")
+_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit", "reach into the stack")
 
 
 @dataclass(frozen=True)
@@ -100,39 +112,47 @@ def run_firmware_steps(
     steps = pipeline.firmware_steps(boards, models, build_type, applications)
     steps += [pipeline.reference(model) for model in models]
     try:
-        return session.runner.run(steps)
+        results = session.runner.run(steps)
     except StepFailedError as error:
-        if any(sign in str(error) for sign in _DOES_NOT_FIT):
+        said = [
+            line.rpartition("/ld: ")[2].strip()
+            for line in str(error).splitlines()
+            if any(sign in line for sign in _DOES_NOT_FIT)
+        ]
+        if said:
+            step = error.what.partition(" failed ")[0]
+            smaller = "" if build_type == "release" else ", or build with --build-type release"
             raise FirmwareDoesNotFitError(
-                "the firmware does not fit the board's memory",
-                why=str(error),
-                next_step="make the model or its tensor arena smaller, or build with "
-                "--build-type release",
+                f"the firmware does not fit the board's memory: {step}",
+                why=f"the linker says: {'; '.join(said)}",
+                next_step=f"make the model or its tensor arena smaller{smaller}; {error.next_step}",
             ) from error
         raise
+    remember_machines(session.layout, results)
+    return results
 
 
 def publish_model(
     session: Session, model: Model, results: Mapping[str, StepResult]
 ) -> Mapping[PurePosixPath, Digest]:
-    """Put everything known of ``model``'s family under ``build/model/<family>``."""
+    """Put everything known of ``model``'s family under ``build/model/<family>``.
+
+    What ``./invoke train`` tells about the same network stays there.
+    """
     family = model.family
     files: dict[PurePosixPath, Digest] = {}
     for name, result in results.items():
-        verb, _, subject = name.partition(" ")
-        if verb in {"train", "convert"} and subject == family:
-            files |= result.outputs
-        elif verb in {"embed", "reference"}:
-            files |= {PurePosixPath(subject) / path: it for path, it in result.outputs.items()}
-    publish(session.runner.store, files, session.layout.build / "model" / family)
+        for path, digest in result.outputs.items():
+            place = published_path(family, name, path)
+            if place is not None:
+                files[place] = digest
+    publish(
+        session.runner.store,
+        files,
+        session.layout.build / "model" / family,
+        reports=story_files(family) | {MACHINE_RECORD},
+    )
     return files
-
-
-def firmware_name(
-    application: Application, board: Board, model: Model, build_type: BuildType
-) -> str:
-    """Return the name of the step that links an application."""
-    return f"firmware {application} {board.name} {model.name} {build_type}"
 
 
 def publish_firmware(
@@ -153,8 +173,11 @@ def publish_firmware(
     program = {path.suffix.removeprefix("."): digest for path, digest in outputs.items()}
     size_json = checked_size(session, board, program[""], program["bin"], program["map"])
     files = {PurePosixPath("hello_world.elf"): program[""], PurePosixPath("size.json"): size_json}
-    for suffix in (*board.package.formats, "map"):
-        files[PurePosixPath(f"hello_world.{suffix}")] = program[suffix]
+    files[PurePosixPath("hello_world.map")] = program["map"]
+    for name in board.package.formats:
+        inputs = session.pipeline.format_inputs(board, model, build_type, name)
+        contents = {path: _content(session, source, results) for path, source in inputs.items()}
+        files[PurePosixPath(FILE_NAMES[name])] = packaged(session, board, name, contents)
     shown = sorted(files)
     for path, source in session.pipeline.workspace(board, model, build_type).items():
         files["workspace" / path] = _content(session, source, results)
@@ -217,6 +240,52 @@ def checked_size(
     data = _size_json(board, elf, image, size)
     write_atomically(memo, data)
     return store.put_bytes(data)
+
+
+def packaged(
+    session: Session, board: Board, name: Format, inputs: Mapping[PurePosixPath, Digest]
+) -> Digest:
+    """Write a file of the format ``name``, read it back, and return its digest.
+
+    What was made before of the same inputs by the same code is remembered.
+
+    Raises:
+        FirmwareInvalidError: what was written is not what was to be written.
+        FirmwareDoesNotFitError: the format has no room for the image.
+    """
+    store = session.runner.store
+    parts = [name, _code_of_formats(), board.model_dump_json()]
+    parts += [f"{path} {digest}" for path, digest in sorted(inputs.items())]
+    key = Digest.of_bytes("\n".join(parts).encode())
+    memo = session.layout.cache / "packaged" / key.sha256
+    try:
+        sha256, _, size = memo.read_text(encoding="ascii").partition("/")
+        made = Digest(sha256, int(size))
+        if store.contains(made):
+            return made
+    except (OSError, ValueError):
+        pass
+
+    from toolchain.actions.action_cache import write_atomically
+
+    kind = find_format(name)
+    files = {path: store.get(digest) for path, digest in inputs.items()}
+    try:
+        data = kind.write(board, files)
+        made = store.put_bytes(data)
+        kind.check(board, files, store.get(made))
+    except FormatError as error:
+        raise FirmwareInvalidError(
+            f"{FILE_NAMES[name]} for {board.title} is not what it must be", why=str(error)
+        ) from error
+    write_atomically(memo, str(made).encode("ascii"))
+    return made
+
+
+@functools.cache
+def _code_of_formats() -> str:
+    folder = Path(formats.__file__).parent
+    return " ".join(Digest.of_file(path).sha256 for path in sorted(folder.glob("*.py")))
 
 
 def _size_json(board: Board, elf: Digest, image: Digest, size: SizeReport) -> bytes:

@@ -32,12 +32,13 @@ from toolchain.images.fetch import Fetcher
 from toolchain.images.leftovers import remove_leftovers, remove_stages, work_identity
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
-from toolchain.pins import TRAIN_LOCK, Pins, parse_lock
+from toolchain.pins import NOTEBOOK_LOCK, TRAIN_LOCK, Pins, parse_lock
 
 NEEDED_BYTES: Mapping[Kind, int] = {
     "base": 1_000_000_000,
     "cross": 4_000_000_000,
     "train": 6_000_000_000,
+    "notebook": 1_000_000_000,
 }
 """Free space asked for before an image is made: downloads, the build's stages, the image itself."""
 
@@ -213,13 +214,13 @@ class _Maker:
             return name
         fetcher = Fetcher(
             self.engine,
-            parent,
+            self.ensure("base"),
             pins=self.pins,
             layout=self.layout,
             reporter=self.reporter,
             site=site_settings(self.environ),
         )
-        inputs = self._train(fetcher) if kind == "train" else self._cross(fetcher)
+        inputs = self._cross(fetcher) if kind == "cross" else self._python(fetcher, kind)
         dockerfile = (self.layout.project / definition.dockerfile).read_bytes()
         fetched = time.monotonic()
         build_image(
@@ -244,16 +245,19 @@ class _Maker:
         large = {f"debs/{name}": digest for name, digest in debs.items()}
         return BuildInputs({"Makefile": makefile}, {**large, "tflm.crate": crate})
 
-    def _train(self, fetcher: Fetcher) -> BuildInputs:
-        lock = (self.layout.project / TRAIN_LOCK).read_bytes()
-        parsed = parse_lock(lock.decode("utf-8"), TRAIN_LOCK)
-        parts = fetcher.train_files(lock, parsed)
+    def _python(self, fetcher: Fetcher, kind: Kind) -> BuildInputs:
+        name = TRAIN_LOCK if kind == "train" else NOTEBOOK_LOCK
+        lock = (self.layout.project / name).read_bytes()
+        parts = fetcher.train_files(lock, parse_lock(lock.decode("utf-8"), name))
         large = {
-            f"{folder}/{name}": digest
+            f"{folder}/{file}": digest
             for folder, files in parts.items()
-            for name, digest in files.items()
+            for file, digest in files.items()
+            # The notebook image stands on the train image, which has them.
+            if kind == "train" or folder != "system"
         }
-        return BuildInputs({"train.lock": lock}, large, {"PYTHON": self.pins.train.python})
+        small = {f"{kind}.lock": lock}
+        return BuildInputs(small, large, {"PYTHON": self.pins.train.python})
 
 
 def build_image(

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from toolchain.errors import PinsError, UsageError
 from toolchain.layout import Layout
-from toolchain.pins import PINS_FILE, TRAIN_LOCK, Pins, load_pins
+from toolchain.pins import NOTEBOOK_LOCK, PINS_FILE, TRAIN_LOCK, Pins, load_pins
 
-Kind = Literal["base", "train", "cross"]
-KINDS: tuple[Kind, ...] = ("base", "train", "cross")
+Kind = Literal["base", "train", "cross", "notebook"]
+KINDS: tuple[Kind, ...] = ("base", "train", "cross", "notebook")
 
 REPOSITORY = "tinyml-toolchain"
 KIND_LABEL = "org.tinyml-toolchain.kind"
@@ -78,6 +78,10 @@ def image_definition(kind: Kind, pins: Pins) -> ImageDefinition:
         used = [pins.cross.model_dump(mode="json"), pins.tflm.model_dump(mode="json")]
         files = ("tflm/image/Makefile",)
         return ImageDefinition(kind, "base", "docker/cross.Dockerfile", files, used)
+    if kind == "notebook":
+        packages = {"python": pins.train.python, "build": pins.train.build_packages}
+        dockerfile = "docker/notebook.Dockerfile"
+        return ImageDefinition(kind, "train", dockerfile, (NOTEBOOK_LOCK,), packages)
     raise UsageError(f"there is no image {kind!r}", next_step=f"one of {', '.join(KINDS)}")
 
 

@@ -19,7 +19,7 @@ from toolchain.images.container import OUT, FetchContainer, open_fetch_container
 from toolchain.images.downloads import Downloads, mismatch
 from toolchain.images.site import CARGO_CONFIG_IN_CONTAINER, Site
 from toolchain.layout import Layout
-from toolchain.pins import FilePin, LockedRequirement, Pins, TflmPins, normalised
+from toolchain.pins import CratePin, FilePin, LockedRequirement, Pins, normalised
 
 Files = Mapping[str, Digest]
 _PIP_VENV = "/opt/fetch"
@@ -102,7 +102,7 @@ class Fetcher:
     def train_files(
         self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
     ) -> dict[str, Files]:
-        """Return what the train image is built from: ``system``, ``build`` and ``wheels``.
+        """Return what an image with Python is built from: ``system``, ``build`` and ``wheels``.
 
         Args:
             lock_text: the hash lock, as pip reads it.
@@ -146,8 +146,8 @@ class Fetcher:
             self._downloads.write_list(keys[name], files)
         return found
 
-    def crate(self, pin: TflmPins) -> Digest:
-        """Return the crate that carries TensorFlow Lite Micro.
+    def crate(self, pin: CratePin) -> Digest:
+        """Return a crate.
 
         Raises:
             NetworkError: the registry does not answer.
@@ -156,7 +156,7 @@ class Fetcher:
         """
         if self._downloads.is_intact(pin.digest):
             return pin.digest
-        with self._open("fetching TensorFlow Lite Micro") as (container, said):
+        with self._open(f"fetching the crate {pin.crate}") as (container, said):
             debian.update_index(container, self._pins.debian.suite, said)
             debian.install(container, self._pins.fetch.cargo_packages, said)
             return download_crate(container, pin, self._downloads, said)
@@ -256,7 +256,7 @@ def download_wheels(
 
 def download_crate(
     container: FetchContainer,
-    pin: TflmPins,
+    pin: CratePin,
     downloads: Downloads,
     said: debian.Said | None = None,
 ) -> Digest:

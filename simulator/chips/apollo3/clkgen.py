@@ -14,14 +14,9 @@ class Clkgen(Peripheral):
     """Clock generator at 0x40004000."""
 
     def __init__(self) -> None:
-        super().__init__("CLKGEN", 0x4000_4000)
+        super().__init__("CLKGEN", 0x4000_4000, size=0x200)
         self.add(_CLKKEY, "CLKKEY", read=lambda: int(self.values[_CLKKEY] == _KEY))
         self.add(_CCTRL, "CCTRL", bits=1, reset=1, write=self._write_cctrl)
-
-    @property
-    def core_hz(self) -> int:
-        """Core clock: 48 MHz, or 24 MHz with CORESEL set."""
-        return 24_000_000 if self.values[_CCTRL] & 1 else 48_000_000
 
     def _write_cctrl(self, _old: int, _new: int) -> None:
         if self.values[_CLKKEY] != _KEY:

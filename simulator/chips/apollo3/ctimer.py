@@ -17,7 +17,6 @@ _OUTCFG = (0x104, 0x108, 0x10C, 0x114)
 _FORCE = {0: 0.0, 1: 1.0}
 _REPEATED_PWM = 3
 _CLOCKS = {1, 2, 3, 4, 5, 0xF}
-_XTAL_CLOCKS = range(6, 0xF)
 
 _EN, _CLR = 1 << 0, 1 << 11
 _INTERRUPTS = 0x600
@@ -60,17 +59,14 @@ class Ctimer(Peripheral):
     """Counter/timers at 0x40008000.
 
     Args:
-        output_is_on: whether GPIO.CTENCFG lets timer output CT0 to CT31 out.
         program_counter: the running instruction, remembered for later messages.
     """
 
-    def __init__(
-        self, output_is_on: Callable[[int], bool], program_counter: Callable[[], int]
-    ) -> None:
+    def __init__(self, program_counter: Callable[[], int]) -> None:
         super().__init__("CTIMER", 0x4000_8000)
-        self._output_is_on = output_is_on
         self._program_counter = program_counter
         self._written_at: dict[int, int] = {}
+        self._selected_at: dict[int, int] = {}
         for timer in range(8):
             for half in range(2):
                 one = HalfTimer(timer, half)
@@ -88,28 +84,20 @@ class Ctimer(Peripheral):
                 f"OUTCFG{index}",
                 bits=0x3F if last else 0x7FFF_7FFF,
                 reset=0x12 if last else 0x2492_2292,
-                write=self._note(offset),
+                write=self._selection(10 * index),
             )
 
     def level(self, output: int) -> float:
         """Return the part of the time, 0 to 1, for which a timer output is high.
 
         Args:
-            output: CT0 to CT31; its pad is known to listen to it.
+            output: CT0 to CT31; it is known to be on, and its pad to listen to it.
 
         Raises:
-            RuleBrokenError: the output is off, or its timer does not run as it must.
+            RuleBrokenError: its timer does not run as it must.
         """
         field = _OUTCFG[output // 10]
         code = self.values[field] >> _source_shift(output) & 7
-        place = self._written_at.get(field)
-        if not self._output_is_on(output):
-            raise RuleBrokenError(
-                f"timer output CT{output} is used but switched off",
-                why=f"bit {output} of GPIO.CTENCFG is 1, which is off (and the state after reset)",
-                next_step=f"clear bit {output} of GPIO.CTENCFG (0x40010118)",
-                address=place,
-            )
         if code in _FORCE:
             return _FORCE[code]
         source = _source(output, code)
@@ -117,7 +105,7 @@ class Ctimer(Peripheral):
             raise RuleBrokenError(
                 f"timer output CT{output} is driven by a timer's second output (code {code})",
                 why="the simulator models the first outputs only",
-                address=place,
+                address=self._selected_at.get(output),
             )
         return self._duty(source, output)
 
@@ -154,6 +142,14 @@ class Ctimer(Peripheral):
     def _note(self, offset: int) -> Callable[[int, int], None]:
         def note(_old: int, _new: int) -> None:
             self._written_at[offset] = self._program_counter()
+
+        return note
+
+    def _selection(self, first: int) -> Callable[[int, int], None]:
+        def note(old: int, new: int) -> None:
+            for output in range(first, min(first + 10, OUTPUTS)):
+                if (old ^ new) >> _source_shift(output) & 7:
+                    self._selected_at[output] = self._program_counter()
 
         return note
 
@@ -214,10 +210,10 @@ class Ctimer(Peripheral):
                 why=f"the simulator models function {_REPEATED_PWM}, repeated PWM, only",
             )
         if clock not in _CLOCKS:
-            reason = "a crystal or another pin" if clock in _XTAL_CLOCKS else "no clock it has"
             raise RuleBrokenError(
                 f"timer {half} was started with clock {clock}",
-                why=f"that is {reason}; 1 to 5 are divisions of the 48 MHz oscillator",
+                why="a pin, a slow oscillator or another timer, none of which the simulator models",
+                next_step="use 1 to 5, which are divisions of the 48 MHz oscillator, or 15",
             )
         if not self.values[half.compare]:
             raise RuleBrokenError(

@@ -20,6 +20,7 @@ _BANK_BITS = (WORD, 0x3_FFFF)
 _WIDE_PULL_UP_PADS = {0, 1, 5, 6, 8, 9, 25, 27, 39, 40, 42, 43, 48, 49}
 _POWER_SWITCH_BITS = {3: 0x40, 36: 0x40, 37: 0x80, 41: 0x80}
 _DEBUG_PADS = (20, 21)
+_INPUTS_ENABLED = 0x0202_0202
 
 PUSH_PULL = 1
 OPEN_DRAIN = 2
@@ -46,6 +47,7 @@ class Gpio(Peripheral):
         self._uart_enabled = uart_enabled
         self._program_counter = program_counter
         self.timer_outputs_written_at: int | None = None
+        self._function_given_at: dict[int, int] = {}
         for group in range((PADS + 3) // 4):
             letter = chr(ord("A") + group)
             pads = range(4 * group, min(4 * group + 4, PADS))
@@ -80,6 +82,10 @@ class Gpio(Peripheral):
     def function(self, pad: int) -> int:
         """Return a pad's function code."""
         return self.values[pad & ~3] >> 8 * (pad & 3) + 3 & 7
+
+    def function_given_at(self, pad: int) -> int | None:
+        """Return the address of the instruction that gave a pad its function; None: the reset."""
+        return self._function_given_at.get(pad)
 
     def timer_output_is_on(self, output: int) -> bool:
         """Return whether timer output CT0 to CT31 is switched on."""
@@ -120,6 +126,7 @@ class Gpio(Peripheral):
             for pad in pads:
                 shift = 8 * (pad & 3) + 3
                 if (old ^ new) >> shift & 7:
+                    self._function_given_at[pad] = self._program_counter()
                     self._check_uart_pad(pad, new >> shift & 7)
             self._on_pads_change()
 
@@ -180,9 +187,8 @@ class Gpio(Peripheral):
         check_set = check(set_name)
 
         def write_set(_old: int, ones: int) -> None:
-            old = self.values[offset]
-            check_set(old, old | ones)
-            self.values[offset] = old | ones
+            check_set(0, ones)
+            self.values[offset] |= ones
 
         def write_clear(_old: int, ones: int) -> None:
             self.values[offset] &= ~ones
@@ -212,17 +218,25 @@ class Gpio(Peripheral):
                 )
 
     def _input_reader(self, bank: int) -> Callable[[], int]:
+        groups = range(32 * bank, min(32 * bank + 32, PADS), 4)
+
         def read() -> int:
             value = 0
-            for pin in range(32 * bank, min(32 * bank + 32, PADS)):
-                pad = self.values[pin & ~3] >> 8 * (pin & 3)
-                level = self.pin_level(pin) if self.function(pin) == GPIO_FUNCTION else None
-                # Nothing outside pulls a pin: its own pull-up decides.
-                high = bool(pad & 1) if level is None else level
-                value |= (high and bool(pad & 2)) << pin % 32
+            for first in groups:
+                if not self.values[first] & _INPUTS_ENABLED:
+                    continue
+                for pin in range(first, min(first + 4, PADS)):
+                    value |= self._input(pin) << pin % 32
             return value
 
         return read
+
+    def _input(self, pin: int) -> bool:
+        pad = self.values[pin & ~3] >> 8 * (pin & 3)
+        level = self.pin_level(pin) if self.function(pin) == GPIO_FUNCTION else None
+        # Nothing outside pulls a pin: its own pull-up decides.
+        high = bool(pad & 1) if level is None else level
+        return high and bool(pad & 2)
 
     def _write_ctencfg(self, _old: int, _new: int) -> None:
         self.timer_outputs_written_at = self._program_counter()

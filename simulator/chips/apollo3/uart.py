@@ -18,7 +18,7 @@ _EMPTY = 0x90  # TXFE and RXFE
 _CLOCK_HZ = {1: 24_000_000, 2: 12_000_000, 3: 6_000_000, 4: 3_000_000}
 _MODELLED_CONTROL = 0x0379  # UARTEN, CLKEN, CLKSEL, TXE, RXE
 _FEN = 1 << 4
-_FRAME = 0x6E  # WLEN, STP2, EPS, PEN
+_FRAME = 0x6F  # WLEN, STP2, EPS, PEN, BRK
 _EIGHT_BITS_NO_PARITY = 0x60
 
 
@@ -201,7 +201,7 @@ class Uart(Peripheral):
             raise RuleBrokenError(
                 f"{self.name} sends other frames than 8N1",
                 why=f"LCRH is 0x{self.values[_LCRH]:02X}; 8 bits, no parity, one stop bit need "
-                "WLEN = 3, PEN = 0 and STP2 = 0",
+                "WLEN = 3, PEN = 0, STP2 = 0 and BRK = 0",
                 next_step=f"write 0x70 to {self.name}.LCRH",
             )
         self._check_baud(clock)
