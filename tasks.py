@@ -7,7 +7,8 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from toolchain.commands.failure import DEBUG_VARIABLE, system_failure
+from toolchain.commands.options import DEFAULT_BUILD_TYPE, DEFAULT_MODEL, whole_number
 from toolchain.console import PlainReporter, make_reporter
 from toolchain.errors import CancelledError, ToolchainError
 
-DEBUG_VARIABLE = "TOOLCHAIN_DEBUG"
+_READER_GONE = 141
+"""Exit code of a program whose reader closed the pipe, as shells report SIGPIPE."""
 
 
 def _command(function: Callable[..., None]) -> Callable[..., None]:
@@ -31,24 +35,56 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*arguments, **options)
         except ToolchainError as error:
-            if os.environ.get(DEBUG_VARIABLE):
-                raise
-            raise Exit(f"error: {error}", code=error.exit_code) from error
+            raise _exit(error) from error
         except KeyboardInterrupt:
-            raise Exit("error: cancelled", code=CancelledError.exit_code) from None
+            raise _exit(CancelledError("stopped")) from None
+        except OSError as error:
+            failure = system_failure(error)
+            if failure is None:
+                raise
+            raise _exit(failure) from error
 
     return run
+
+
+def _exit(error: ToolchainError) -> Exit:
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exc()
+    return Exit(f"error: {error}", code=error.exit_code)
 
 
 def _reporter(quiet: bool) -> PlainReporter:
     return make_reporter(quiet=quiet)
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, default=str))
+def _show(text: str) -> None:
+    """Write a result to standard output, whatever that can take."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        # What the terminal has no character for, in a folder's name perhaps, is shown as an escape.
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        # The reader has seen enough, as `head` does. Python would flush, and fail, once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=_READER_GONE) from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ToolchainError(
+            f"the result cannot be written to standard output: {os.strerror(error.errno or 0)}",
+            next_step="look at where it is redirected to",
+        ) from error
 
 
-_TARGET_HELP = "board, or 'all' (see ./invoke targets)"
+def _show_json(kind: str, **fields: object) -> None:
+    document = {"schema": f"tinyml-toolchain/{kind}/1", **fields}
+    _show(json.dumps(document, indent=2, default=str))
+
+
+def _dicts(values: Iterable[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(value) for value in values]
+
+
+_TARGET_HELP = "board, or 'all' for every one (./invoke targets lists them)"
 _MODEL_HELP = "sine_int8 or sine_float"
 _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
 
@@ -58,7 +94,7 @@ _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
         "target": _TARGET_HELP,
         "model": _MODEL_HELP,
         "build-type": _BUILD_TYPE_HELP,
-        "jobs": "steps run side by side; 0 for the number of processors",
+        "jobs": "steps run side by side; 0 for as many as there are processors",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -67,9 +103,9 @@ _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
 def build(
     _context: Context,
     target: str = "all",
-    model: str = "sine_int8",
-    build_type: str = "release",
-    jobs: int = 0,
+    model: str = DEFAULT_MODEL,
+    build_type: str = DEFAULT_BUILD_TYPE,
+    jobs: str = "0",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -79,54 +115,52 @@ def build(
     from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type, find_model
-    from toolchain.render import artifact_table, size_bars
+    from toolchain.render import artifact_table, next_commands, size_bars
 
+    side_by_side = whole_number("--jobs", jobs, at_least=0)
     boards = find_targets(project_layout(), target)
     chosen, kind = find_model(model), find_build_type(build_type)
-    with open_session(_reporter(quiet or json), jobs=jobs or None) as session:
+    with open_session(_reporter(quiet or json), jobs=side_by_side or None) as session:
         firmwares = run(session, boards, chosen, kind)
     if json:
-        _print_json(
-            {
-                "schema": "tinyml-toolchain/build/1",
-                "firmwares": [
-                    {
-                        "target": each.board.name,
-                        "model": each.model.name,
-                        "build_type": each.build_type,
-                        "artifacts": [
-                            {
-                                "path": str(artifact.path),
-                                "sha256": artifact.digest.sha256,
-                                "size_bytes": artifact.digest.size_bytes,
-                            }
-                            for artifact in each.artifacts
-                        ],
-                        "size": dataclasses.asdict(each.size),
-                    }
-                    for each in firmwares
-                ],
-            }
+        _show_json(
+            "build",
+            firmwares=[
+                {
+                    "target": each.board.name,
+                    "model": each.model.name,
+                    "build_type": each.build_type,
+                    "artifacts": [
+                        {
+                            "path": str(artifact.path),
+                            "sha256": artifact.digest.sha256,
+                            "size_bytes": artifact.digest.size_bytes,
+                        }
+                        for artifact in each.artifacts
+                    ],
+                    "size": dataclasses.asdict(each.size),
+                }
+                for each in firmwares
+            ],
         )
         return
     for firmware in firmwares:
-        print(f"\n{firmware.board.title}, {firmware.model.name}, {firmware.build_type}\n")
-        print(artifact_table(firmware))
-        print()
-        print(size_bars(firmware.size))
+        _show(f"\n{firmware.board.title}, {firmware.model.name}, {firmware.build_type}\n")
+        _show(artifact_table(firmware))
+        _show("")
+        _show(size_bars(firmware.size))
     if not quiet:
-        print(
-            f"\nnext: ./invoke simulate --target {target}    run it without a board"
-            f"\n      ./invoke verify --target {target}      compare all its outputs with the model"
-        )
+        _show("")
+        _show(next_commands(target, chosen, kind))
 
 
 @task(
     help={
         "target": _TARGET_HELP,
         "model": _MODEL_HELP,
-        "inferences": "how many to run",
-        "lines": "console lines to show",
+        "build-type": _BUILD_TYPE_HELP,
+        "inferences": "how many to run, 1 or more",
+        "lines": "how many console lines to show; all are in simulation.json",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -135,10 +169,10 @@ def build(
 def simulate(
     _context: Context,
     target: str = "all",
-    model: str = "sine_int8",
-    build_type: str = "release",
-    inferences: int = 1000,
-    lines: int = 12,
+    model: str = DEFAULT_MODEL,
+    build_type: str = DEFAULT_BUILD_TYPE,
+    inferences: str = "1000",
+    lines: str = "12",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -151,22 +185,24 @@ def simulate(
     from toolchain.pipeline import find_build_type, find_model
     from toolchain.render import simulation_summary
 
+    number = whole_number("--inferences", inferences, at_least=1)
+    shown = whole_number("--lines", lines, at_least=0)
     boards = find_targets(project_layout(), target)
     chosen, kind = find_model(model), find_build_type(build_type)
     with open_session(_reporter(quiet or json)) as session:
         firmwares = build_firmwares(session, boards, chosen, kind)
-        runs = simulate_all(firmwares, inferences)
+        runs = simulate_all(firmwares, number)
     if json:
-        _print_json([run.as_json() for run in runs])
+        _show_json("simulations", simulations=[run.as_json() for run in runs])
         return
-    for run in runs:
-        print(simulation_summary(run, lines))
+    _show("\n\n".join(simulation_summary(run, shown) for run in runs))
 
 
 @task(
     help={
         "target": _TARGET_HELP,
-        "model": "sine_int8 or sine_float; both when not given",
+        "model": f"{_MODEL_HELP}; both when not given",
+        "build-type": _BUILD_TYPE_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -176,7 +212,7 @@ def verify(
     _context: Context,
     target: str = "all",
     model: str = "",
-    build_type: str = "release",
+    build_type: str = DEFAULT_BUILD_TYPE,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -194,9 +230,9 @@ def verify(
     with open_session(_reporter(quiet or json)) as session:
         verifications = run(session, boards, models, kind)
     if json:
-        _print_json([verification.as_json() for verification in verifications])
+        _show_json("verifications", verifications=[each.as_json() for each in verifications])
         return
-    print(verification_table(verifications))
+    _show(verification_table(verifications))
 
 
 @task(
@@ -214,8 +250,8 @@ def verify(
 def flash(
     _context: Context,
     target: str,
-    model: str = "sine_int8",
-    build_type: str = "release",
+    model: str = DEFAULT_MODEL,
+    build_type: str = DEFAULT_BUILD_TYPE,
     port: str = "",
     tool: str = "",
     image: str = "",
@@ -250,34 +286,98 @@ def flash(
     )
     job = prepare(request, this_host(), dry_run=dry_run)
     if dry_run:
-        print("\n".join(plan(job)))
+        _show("\n".join(plan(job)))
         return
-    print(run(job, reporter, quiet=quiet))
-    print(f"console: {boards[0].console.baud} baud, 8N1; its first line begins with hello_world:")
+    _show(
+        f"{run(job, reporter, quiet=quiet)}\nconsole: {boards[0].console.baud} baud, 8N1; its first "
+        "line begins with hello_world:"
+    )
 
 
-@task(help={"epochs": "passes over the training data", "seed": "of data, weights and shuffling"})
+@task(
+    help={
+        "epochs": "passes over the training data; the model's own number when not given",
+        "model-1-epochs": "those of the smaller network that the report compares it with",
+        "seed": "of data, weights and shuffling; the model's own when not given",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
 @_command
-def train(_context: Context, epochs: int = 0, seed: int = -1, quiet: bool = False) -> None:
-    """Train and convert the sine model; write build/model/sine."""
+def train(
+    _context: Context,
+    epochs: str = "",
+    model_1_epochs: str = "",
+    seed: str = "",
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train and convert the sine networks; write plots and a report to build/model/sine."""
     from toolchain.commands.session import open_session
+    from toolchain.commands.train import LARGEST_SEED
     from toolchain.commands.train import train as run
     from toolchain.pipeline import TrainingOptions
+    from toolchain.render import training_summary
+
+    default = TrainingOptions()
+    options = TrainingOptions(
+        epochs=whole_number("--epochs", epochs, at_least=1) if epochs else None,
+        seed=whole_number("--seed", seed, at_least=0, at_most=LARGEST_SEED) if seed else None,
+        small_epochs=whole_number("--model-1-epochs", model_1_epochs, at_least=1)
+        if model_1_epochs
+        else default.small_epochs,
+    )
+    reporter = _reporter(quiet or json)
+    with open_session(reporter, training=options) as session:
+        trained = run(session)
+    if json:
+        _show_json("train", **dataclasses.asdict(trained))
+        return
+    _show(training_summary(trained))
+    if (options.epochs, options.seed) != (default.epochs, default.seed):
+        reporter.note(
+            "the next build trains with the model's own options again; "
+            "to keep these, change DEFAULT_EPOCHS or DEFAULT_SEED in model/train.py"
+        )
+
+
+@task(
+    help={
+        "port": "of 127.0.0.1; one that is free when not given",
+        "pair": "make the notebook from its .py file instead of opening it",
+    }
+)
+@_command
+def notebook(_context: Context, port: str = "", pair: bool = False) -> None:
+    """Open the notebook that goes through the training step by step, in Jupyter, until Ctrl-C."""
+    from toolchain.commands.notebook import pair_notebook, serve_notebook
     from toolchain.render import shown_path
 
-    options = TrainingOptions(epochs or None, seed if seed >= 0 else None)
-    with open_session(_reporter(quiet), training=options) as session:
-        folder = run(session)
-    print(f"the model, its conversions and reference outputs are in {shown_path(folder)}")
+    if pair:
+        _show(f"made {shown_path(pair_notebook(_reporter(False)))}")
+        return
+
+    def announce(address: str) -> None:
+        _show(f"open {address}\nyour copy is in build/notebook; Ctrl-C ends Jupyter")
+
+    number = whole_number("--port", port, at_least=1, at_most=65535) if port else 0
+    serve_notebook(_reporter(False), announce, port=number)
 
 
-@task(help={"target": _TARGET_HELP, "json": "print the result as JSON"})
+@task(
+    help={
+        "target": _TARGET_HELP,
+        "model": _MODEL_HELP,
+        "build-type": _BUILD_TYPE_HELP,
+        "json": "print the result as JSON",
+    }
+)
 @_command
 def plan(
     _context: Context,
     target: str = "all",
-    model: str = "sine_int8",
-    build_type: str = "release",
+    model: str = DEFAULT_MODEL,
+    build_type: str = DEFAULT_BUILD_TYPE,
     json: bool = False,
 ) -> None:
     """Say which steps a build would run, and why."""
@@ -293,9 +393,9 @@ def plan(
     with open_session(_reporter(json)) as session:
         steps = run(session, boards, chosen, kind)
     if json:
-        _print_json([dataclasses.asdict(step) for step in steps])
+        _show_json("plan", steps=_dicts(steps))
         return
-    print(plan_summary(steps))
+    _show(plan_summary(steps))
 
 
 @task(help={"json": "print the result as JSON"})
@@ -309,11 +409,11 @@ def targets(_context: Context, json: bool = False) -> None:
     folder = project_layout().boards
     boards = [find_board(folder, name) for name in board_names(folder)]
     if json:
-        _print_json([board.model_dump() for board in boards])
+        _show_json("targets", targets=[board.model_dump() for board in boards])
         return
-    print(
+    _show(
         table(
-            ["target", "board", "core", "flash for you", "RAM", "load address", "console"],
+            ["target", "board", "core", "program flash", "RAM", "load address", "console"],
             [
                 [
                     board.name,
@@ -331,7 +431,7 @@ def targets(_context: Context, json: bool = False) -> None:
     )
 
 
-@task(help={"json": "print the result as JSON"})
+@task(help={"json": "print the result as JSON", "quiet": "print the result only"})
 @_command
 def images(_context: Context, quiet: bool = False, json: bool = False) -> None:
     """Make the container images that the steps need; list them with their sizes."""
@@ -340,9 +440,9 @@ def images(_context: Context, quiet: bool = False, json: bool = False) -> None:
 
     found = ensure_all_images(_reporter(quiet or json))
     if json:
-        _print_json([dataclasses.asdict(image) for image in found])
+        _show_json("images", images=_dicts(found))
         return
-    print(
+    _show(
         table(
             ["image", "MB"],
             [[image.name, f"{image.size_bytes / 1e6:,.0f}"] for image in found],
@@ -351,18 +451,24 @@ def images(_context: Context, quiet: bool = False, json: bool = False) -> None:
     )
 
 
-@task(help={"target": "board whose make workspace is mounted", "command": "instead of a shell"})
+@task(
+    help={
+        "target": "board whose make workspace is mounted",
+        "model": _MODEL_HELP,
+        "command": "run by /bin/sh instead of a shell to type in",
+    }
+)
 @_command
 def shell(
-    _context: Context, target: str, model: str = "sine_int8", command: str = "/bin/bash"
+    _context: Context, target: str, model: str = DEFAULT_MODEL, command: str = "/bin/bash"
 ) -> None:
     """Open a shell in the cross image, without network, with a board's workspace at /project."""
-    from toolchain.commands.build import find_targets
+    from toolchain.boards import find_board
     from toolchain.commands.shell import open_shell
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_model
 
-    (board,) = find_targets(project_layout(), target)
+    board = find_board(project_layout().boards, target)
     code = open_shell(_reporter(False), board, find_model(model), command)
     if code:
         raise Exit(code=code)
@@ -370,7 +476,7 @@ def shell(
 
 @task(
     help={
-        "fast": "unit tests and static checks only: no Docker, within a minute",
+        "fast": "unit tests only: no Docker, within a minute",
         "select": "passed to pytest as -k",
     }
 )
@@ -384,10 +490,10 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
         raise Exit(code=code)
 
 
-@task(help={"cache": "also remove the user's cache: downloads, step results, private engine"})
+@task(help={"cache": "also remove downloads, step results, and the private engine with its images"})
 @_command
 def clean(_context: Context, cache: bool = False) -> None:
-    """Remove build/; with --cache also everything that was fetched and made."""
+    """Remove build/; with --cache also the user's cache, which all checkouts share."""
     from toolchain.commands.clean import clean as run
 
     run(_reporter(False), cache=cache)
@@ -403,4 +509,4 @@ def pins(_context: Context, update: bool = False) -> None:
         command.check(_reporter(False))
         return
     for line in command.update(_reporter(False)):
-        print(line)
+        _show(line)

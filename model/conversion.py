@@ -28,6 +28,19 @@ def convert_float(network: Any) -> bytes:
     return _converted(_converter(network))
 
 
+def convert_dynamic_range(network: Any) -> bytes:
+    """Return the network with large weights in int8 and everything else in float32.
+
+    The converter leaves a weight of fewer than 1,024 elements as it is, so that a small network
+    stays a float one. A larger one becomes hybrid, which the pinned tree has no kernels for.
+    """
+    import tensorflow as tf
+
+    converter = _converter(network)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return _converted(converter)
+
+
 def convert_int8(network: Any, representative: Column) -> bytes:
     """Return the network quantised to int8 throughout, input and output included.
 

@@ -42,12 +42,13 @@ class Reference:
 
     def largest_sine_error(self, outputs: Raw) -> float:
         """Return the largest ``|y - sin x|`` of some outputs."""
-        x = _real(self.inputs, *scalar_quantisation(self.graph.tensors[self.graph.inputs[0]]))
-        y = _real(outputs, *scalar_quantisation(self.graph.tensors[self.graph.outputs[0]]))
+        x = real_values(self.inputs, *scalar_quantisation(self.graph.tensors[self.graph.inputs[0]]))
+        y = real_values(outputs, *scalar_quantisation(self.graph.tensors[self.graph.outputs[0]]))
         return float(np.max(np.abs(y - np.sin(x))))
 
 
-def _real(raw: Raw, scale: float | None, zero_point: int | None) -> npt.NDArray[np.float64]:
+def real_values(raw: Raw, scale: float | None, zero_point: int | None) -> npt.NDArray[np.float64]:
+    """Return what a tensor's numbers stand for; a tensor without a scale holds them already."""
     values = raw.astype(np.float64)
     return values if scale is None or zero_point is None else (values - zero_point) * scale
 
@@ -82,8 +83,8 @@ def make_reference(tflite: bytes) -> Reference:
         kind,
         hashlib.sha256(tflite).hexdigest(),
         inputs,
-        _outputs(_tflm(tflite), inputs, shape),
-        _outputs(_litert(tflite), inputs, shape),
+        _outputs(tflm_runner(tflite), inputs, shape),
+        _outputs(litert_runner(tflite), inputs, shape),
     )
 
 
@@ -96,7 +97,12 @@ def _outputs(run: Run, inputs: Raw, shape: tuple[int, ...]) -> Raw:
     return np.array(outputs, dtype=inputs.dtype)  # type: ignore[return-value]
 
 
-def _tflm(tflite: bytes) -> Run:
+def tflm_runner(tflite: bytes) -> Run:
+    """Return a function from input to output on TensorFlow Lite Micro's host interpreter.
+
+    Raises:
+        UnsupportedModelError: the interpreter cannot load the model.
+    """
     from tflite_micro.python.tflite_micro import runtime
 
     try:
@@ -114,7 +120,8 @@ def _tflm(tflite: bytes) -> Run:
     return run
 
 
-def _litert(tflite: bytes) -> Run:
+def litert_runner(tflite: bytes) -> Run:
+    """Return a function from input to output on LiteRT with its reference kernels."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(

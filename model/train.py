@@ -12,37 +12,16 @@ from pathlib import Path
 
 from model.data import make_sine_data, save_data
 from model.errors import exit_code_of
-from model.files import json_text, write_file
+from model.files import write_file
+from model.history import TrainingRecord, history_text
 from model.network import sine_network
+from model.progress import Progress, figures_text
 from model.runtime import deterministic_tensorflow
-from model.training import BATCH_SIZE, EpochFigures, save_network, train_network
+from model.training import BATCH_SIZE, save_network, train_network
 
 DEFAULT_EPOCHS = 600
 DEFAULT_SEED = 3
 """Of seeds 1 to 13, nine end below a loss of 0.013; three get stuck, their ReLU units dead."""
-
-PROGRESS_SECONDS = 2.0
-
-
-class _Progress:
-    """Prints a line now and then, so that a long training is seen to go on."""
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
-        self._next = time.monotonic() + PROGRESS_SECONDS
-
-    def __call__(self, done: int, figures: EpochFigures) -> None:
-        if time.monotonic() < self._next or done == self._epochs:
-            return
-        self._next = time.monotonic() + PROGRESS_SECONDS
-        print(f"epoch {done}/{self._epochs}  {_text(figures)}", flush=True)
-
-
-def _text(figures: EpochFigures) -> str:
-    return (
-        f"loss {figures.loss:.4f}  mae {figures.mae:.4f}  "
-        f"val_loss {figures.val_loss:.4f}  val_mae {figures.val_mae:.4f}"
-    )
 
 
 def train(name: str, out: Path, *, epochs: int, seed: int, hidden_layers: int) -> None:
@@ -60,33 +39,24 @@ def train(name: str, out: Path, *, epochs: int, seed: int, hidden_layers: int) -
     data = make_sine_data(seed)
     network = sine_network(hidden_layers)
     started = time.monotonic()
-    history = train_network(network, data, seed=seed, epochs=epochs, after_epoch=_Progress(epochs))
+    history = train_network(network, data, seed=seed, epochs=epochs, after_epoch=Progress(epochs))
     seconds = time.monotonic() - started
     test_loss, test_mae = network.evaluate(
         data.x_test.reshape(-1, 1), data.y_test.reshape(-1, 1), verbose=0
     )
     save_network(network, out / f"{name}.keras")
     save_data(data, out / "data.npz")
-    write_file(
-        out / "history.json",
-        json_text(
-            {
-                "schema": "tinyml-toolchain/history/1",
-                "name": name,
-                "seed": seed,
-                "epochs": epochs,
-                "batch_size": BATCH_SIZE,
-                "hidden_layers": hidden_layers,
-                "test_loss": float(test_loss),
-                "test_mae": float(test_mae),
-                **{
-                    field: [getattr(figures, field) for figures in history]
-                    for field in ("loss", "mae", "val_loss", "val_mae")
-                },
-            }
-        ),
+    record = TrainingRecord(
+        name=name,
+        seed=seed,
+        batch_size=BATCH_SIZE,
+        hidden_layers=hidden_layers,
+        test_loss=float(test_loss),
+        test_mae=float(test_mae),
+        epochs=history,
     )
-    print(f"trained {name}: {epochs} epochs in {seconds:.1f} s, {_text(history[-1])}")
+    write_file(out / "history.json", history_text(record))
+    print(f"trained {name}: {epochs} epochs in {seconds:.1f} s, {figures_text(record.last)}")
     print(f"on the test samples: loss {test_loss:.4f}  mae {test_mae:.4f}")
 
 

@@ -121,6 +121,7 @@ def save_network(network: Any, path: Path) -> None:
     """Write a ``.keras`` file whose bytes depend on the network alone.
 
     Keras puts the time of saving into its archive; here it is the start of 1980, zip's earliest.
+    It names what layers share by its address in memory; here by its place in the configuration.
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / path.name
@@ -129,4 +130,25 @@ def save_network(network: Any, path: Path) -> None:
     metadata = json.loads(members["metadata.json"])
     metadata["date_saved"] = "1980-01-01@00:00:00"
     members["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    config = number_shared_objects(json.loads(members["config.json"]))
+    members["config.json"] = json.dumps(config, sort_keys=True).encode()
     write_file(path, zip_bytes(members))
+
+
+def number_shared_objects(config: Any) -> Any:
+    """Return a Keras configuration with its shared objects numbered from 1 as they appear."""
+    numbers: dict[object, int] = {}
+
+    def numbered(value: Any) -> Any:
+        if isinstance(value, list):
+            return [numbered(each) for each in value]
+        if isinstance(value, dict):
+            return {
+                name: numbers.setdefault(each, len(numbers) + 1)
+                if name == "shared_object_id"
+                else numbered(each)
+                for name, each in value.items()
+            }
+        return value
+
+    return numbered(config)

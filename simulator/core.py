@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from simulator.caches import MemorySystem
 from simulator.clock import Clock
 from simulator.registers import WORD, Peripheral
 from simulator.rules import RuleBrokenError
 from toolchain.boards import Board
 
-_CPUID = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x411F_C270}
+_CPUID = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x410F_C271}
 _VECTKEY = 0x05FA
 _COUNTER_MASK = 0x00FF_FFFF
 
@@ -53,6 +54,13 @@ class SystemControlSpace(Peripheral):
         self._add_systick()
         self._add_interrupts()
         self._add_system_control()
+        self._memory_system = (
+            MemorySystem(self, board.application_region) if board.core.cpu == "cortex-m7" else None
+        )
+
+    def is_cached(self, address: int, size: int) -> bool:
+        """Return whether what is written to these bytes may stay in the core's data cache."""
+        return self._memory_system is not None and self._memory_system.is_cached(address, size)
 
     @property
     def trace_enabled(self) -> bool:
@@ -135,7 +143,7 @@ class SystemControlSpace(Peripheral):
             0xD0C, "AIRCR", bits=0xFFFF_0707, read=lambda: 0xFA05_0000, write=self._write_aircr
         )
         self.add(0xD10, "SCR", bits=0x16)
-        self.add(0xD14, "CCR", bits=0x7_031B, reset=0x200, write=self._write_ccr)
+        self.add(0xD14, "CCR", bits=0x31B, reset=0x200, write=self.check_traps)
         for index in range(3):
             self.add(0xD18 + 4 * index, f"SHPR{index + 1}")
         self.add(0xD24, "SHCSR", bits=0x7_FD8B)
@@ -185,7 +193,13 @@ class SystemControlSpace(Peripheral):
                 why="a restart is not part of a simulated run; most likely a failed check",
             )
 
-    def _write_ccr(self, _old: int, new: int) -> None:
+    @staticmethod
+    def check_traps(_old: int, new: int) -> None:
+        """Refuse a value of CCR that asks for traps.
+
+        Raises:
+            RuleBrokenError: it does.
+        """
         if new & 0x18:
             raise RuleBrokenError(
                 "traps on unaligned access or division by zero were enabled (SCB.CCR)",

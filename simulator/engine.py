@@ -1,4 +1,8 @@
-"""The Unicorn engine as this simulator uses it; no other module knows Unicorn's binding."""
+"""The Unicorn engine as this simulator uses it; no other module knows Unicorn's binding.
+
+Hooks on each memory access are not used: with one, Unicorn 2.1.4 skips instructions after IT
+blocks. So what depends on the address alone (ldrd, ldm and vldr at an unaligned one) is not seen.
+"""
 
 from __future__ import annotations
 

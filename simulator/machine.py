@@ -131,6 +131,10 @@ class Machine:
             region.contains(address, size) for region in (*regions, self._board.application_region)
         )
 
+    def read_memory(self, address: int, size: int) -> bytes | None:
+        """Return what memory of the application holds; None where not all of it is such memory."""
+        return self._memory.read(address, size) if self.has_memory(address, size) else None
+
     def add_peripherals(self, peripherals: Iterable[Peripheral]) -> None:
         """Put peripherals into the address space."""
         for peripheral in peripherals:

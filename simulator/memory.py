@@ -36,11 +36,15 @@ class Stack:
         Raises:
             RuleBrokenError: it is the stack that grew there.
         """
-        overflown = stack_pointer < self.bottom
-        if overflown or stack_pointer - _LARGEST_PUSH <= address < self.bottom:
-            depth = self.top - min(address, stack_pointer)
+        by_the_stack = stack_pointer - _LARGEST_PUSH <= address < self.bottom
+        if by_the_stack or stack_pointer < self.bottom:
+            what = (
+                f"0x{address:08X} was written {self.top - address} bytes below its top"
+                if by_the_stack
+                else f"its pointer is {self.top - stack_pointer} bytes below its top"
+            )
             raise RuleBrokenError(
-                f"the stack overflowed: 0x{address:08X} was written {depth} bytes below its top",
+                f"the stack overflowed: {what}",
                 why=f"the stack has {self.size} bytes, 0x{self.bottom:08X} to 0x{self.top:08X}; "
                 "deep calls or large local variables need more, and overwrite data below it",
                 next_step="make local variables static, or raise stack_size in board.toml",
@@ -59,6 +63,10 @@ class BorderPage(Peripheral):
     def read(self, offset: int, size: int) -> int:
         """Return what ``size`` bytes at ``offset`` hold."""
         return int.from_bytes(self._bytes[offset : offset + size], "little")
+
+    def read_bytes(self, offset: int, size: int) -> bytes:
+        """Return any number of bytes from ``offset`` on."""
+        return bytes(self._bytes[offset : offset + size])
 
     def write(self, offset: int, size: int, value: int) -> None:
         """Store ``size`` bytes at ``offset``.
@@ -117,6 +125,21 @@ class MemoryMap:
         self.border = BorderPage(self._engine, border, self.stack)
         above = border + PAGE
         self._engine.map(above, end - above, "rwx")
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """Return what ``size`` bytes at ``address`` hold; None where the engine has no memory."""
+        border = self.border
+        end = address + size
+        if border is None or end <= border.base or border.base + PAGE <= address:
+            return self._engine.read_memory(address, size)
+        # The engine would make a call for each access to the border.
+        first, last = max(address, border.base), min(end, border.base + PAGE)
+        parts = (
+            self._engine.read_memory(address, first - address),
+            border.read_bytes(first - border.base, last - first),
+            self._engine.read_memory(last, end - last),
+        )
+        return None if None in parts else b"".join(part for part in parts if part)
 
     def allow_write(self, address: int, size: int, value: int) -> bool:
         """Decide on a write to a page that is not writable; return whether it may go on.

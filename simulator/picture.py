@@ -1,4 +1,4 @@
-"""A PNG of a run: the model's output against sin x, and the brightness of each LED.
+"""PNGs of a run: the model's output against sin x, the brightness of each LED, and the display.
 
 Drawn with Pillow, because a plotting library takes longer to start than a run of 1,000 inferences.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.period import first_period, led_names
-from simulator.request import Inference
+from simulator.request import Inference, Screen
 from toolchain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,7 +159,24 @@ def write_picture(path: Path, inferences: Sequence[Inference], title: str) -> No
         UsageError: there are too few inferences to draw.
         OSError: the folder cannot be written.
     """
-    data = draw_picture(inferences, title)
+    _write(path, draw_picture(inferences, title))
+
+
+def write_screen(path: Path, screen: Screen) -> None:
+    """Write what a display shows as a PNG, which replaces ``path`` only when it is finished.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from PIL import Image
+
+    stream = io.BytesIO()
+    size = (screen.width, screen.height)
+    Image.frombytes("RGB", size, screen.pixels).save(stream, "PNG", compress_level=6)
+    _write(path, stream.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     unfinished = Path(name)
@@ -201,7 +218,8 @@ def _draw_leds(canvas: _Canvas, period: Sequence[Inference]) -> None:
         canvas.frame(panel, [0, 0.5, 1], _x_ticks(panel))
         points = [(panel.x(each.x), panel.y(each.brightness[name])) for each in period]
         canvas.area(points, panel.y(0.0), colour)
-        canvas.text(panel.left + 10, panel.top + 16, name, anchor="lm", fill=_INK)
+        # Below the line at full brightness, which would run through the name.
+        canvas.text(panel.left + 10, panel.y(1) / _SCALE + 14, name, anchor="lm", fill=_INK)
     for tick in _x_ticks(panel := _panel(period, top, bottom, 0, 1)):
         canvas.text(panel.x(tick) / _SCALE, bottom + 18, f"{tick:g}", anchor="mm", size=15)
     canvas.text(SIZE[0] / 2, bottom + 42, "x (radians)", anchor="mm")

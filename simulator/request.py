@@ -84,6 +84,20 @@ class Inference:
 
 
 @dataclass(frozen=True)
+class Screen:
+    """What a display shows.
+
+    Attributes:
+        width: pixels of a row; ``height``: rows.
+        pixels: red, green and blue byte of each pixel, row by row from the top left corner.
+    """
+
+    width: int
+    height: int
+    pixels: bytes
+
+
+@dataclass(frozen=True)
 class SimulationResult:
     """A run that ended as it was asked to.
 
@@ -93,9 +107,11 @@ class SimulationResult:
         counted: what ``Inference.instructions`` counts: ``invoke``: from the entry of the
             interpreter's Invoke to its return; ``line``: without an ELF that has it, everything
             from the end of the console line before.
+        screen: what the board's display showed at the end; None: it has no display.
     """
 
     console: str
     inferences: tuple[Inference, ...]
     instructions: int
     counted: Literal["invoke", "line"]
+    screen: Screen | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simulator.boot import read_start_state
-from simulator.chips import Surroundings, find_chip
+from simulator.chips import ShowsScreen, Surroundings, find_chip
 from simulator.console import ERROR_PREFIX, Console, parse_result
 from simulator.core import CycleCounter, SystemControlSpace
 from simulator.machine import Machine
-from simulator.request import Inference, SimulationRequest, SimulationResult
+from simulator.request import Inference, Screen, SimulationRequest, SimulationResult
 from simulator.rules import RuleBrokenError
 from simulator.symbols import Symbols
 from toolchain.errors import SimulationFaultError, SimulationIncompleteError
@@ -85,6 +85,7 @@ class _Simulation:
     def __init__(self, request: SimulationRequest, native_counter: bool) -> None:
         self._request = request
         self._inferences: list[Inference] = []
+        self._screen: Screen | None = None
         board = request.board
         load_address = board.application.load_address
         chip_module = find_chip(board)
@@ -107,10 +108,17 @@ class _Simulation:
             native_counter=native_counter,
         )
         self._console = Console(self._on_line)
-        self._chip = chip_module.make_chip(
-            Surroundings(board, machine.clock, self._console.put, machine.program_counter)
-        )
         core = SystemControlSpace(board, machine.clock, machine.has_memory, machine.set_fpu)
+        self._chip = chip_module.make_chip(
+            Surroundings(
+                board,
+                machine.clock,
+                self._console.put,
+                machine.program_counter,
+                machine.read_memory,
+                core.is_cached,
+            )
+        )
         machine.console_tail = lambda: self._console.tail
         machine.address_owner = self._chip.owner
         machine.add_peripherals(
@@ -129,6 +137,7 @@ class _Simulation:
             inferences=tuple(self._inferences),
             instructions=self._machine.instructions,
             counted="invoke" if self._counted_by_invoke else "line",
+            screen=self._screen,
         )
 
     def _on_line(self, line: str) -> None:
@@ -154,8 +163,13 @@ class _Simulation:
                 )
             )
             if len(self._inferences) == self._request.inferences:
-                self._machine.stop()
+                self._end()
         elif not self._counted_by_invoke:
             self._take_instructions()
         if self._request.until_text is not None and self._request.until_text in line:
-            self._machine.stop()
+            self._end()
+
+    def _end(self) -> None:
+        if isinstance(self._chip, ShowsScreen):
+            self._screen = self._chip.screen()
+        self._machine.stop()

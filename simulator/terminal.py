@@ -10,6 +10,7 @@ from simulator.request import Inference
 _UNICODE = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#@"
 _ROWS = 2
+_ROWS_OF_ONE_LED = 4
 _AXIS = 0.25, 0.5, 0.75
 _ROUNDING = 1e-3
 """Columns; an input at the edge of one, rounded to single precision, is not in the one before."""
@@ -40,7 +41,8 @@ def draw_leds(inferences: Sequence[Inference], *, width: int = 64, ascii_only: b
         columns[min(column, width - 1)].append(inference)
     margin = max(map(len, names))
     levels = _ASCII if ascii_only else _UNICODE
-    rows = 1 if ascii_only else _ROWS
+    # Characters without Unicode say how dense they are, not how high, so that rows would mislead.
+    rows = 1 if ascii_only else _ROWS_OF_ONE_LED if len(names) == 1 else _ROWS
     edge = "|" if ascii_only else "│"
     lines = []
     for name in names:

@@ -103,6 +103,11 @@ def cross_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("cross")
 
 
+@pytest.fixture(scope="session")
+def notebook_image(make_image: Callable[[Kind], str]) -> str:
+    return make_image("notebook")
+
+
 RunSteps = Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]]
 
 
@@ -192,16 +197,16 @@ def _files(runner: Runner, result: StepResult, application: str, folder: Path) -
     return FirmwareFiles(paths["bin"], paths["elf"], paths["map"], paths["hex"])
 
 
-@pytest.fixture(scope="session")
-def build_firmware(
-    board: Board,
-    pipeline: Pipeline,
-    run_steps: RunSteps,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[Model], BuiltFirmware]:
-    """Build both applications with a model, from the cache where they are known."""
+BuildFirmwareFor = Callable[[Board, Model], BuiltFirmware]
 
-    def build(model: Model) -> BuiltFirmware:
+
+@pytest.fixture(scope="session")
+def build_firmware_for(
+    pipeline: Pipeline, run_steps: RunSteps, tmp_path_factory: pytest.TempPathFactory
+) -> BuildFirmwareFor:
+    """Build both applications for a board with a model, from the cache where they are known."""
+
+    def build(board: Board, model: Model) -> BuiltFirmware:
         applications: tuple[Application, ...] = ("hello_world", "hello_world_test")
         steps = pipeline.firmware_steps([board], [model], "release", applications)
         runner, results = run_steps(steps)
@@ -222,23 +227,36 @@ def build_firmware(
 
 
 @pytest.fixture(scope="session")
+def build_firmware(
+    board: Board, build_firmware_for: BuildFirmwareFor
+) -> Callable[[Model], BuiltFirmware]:
+    return lambda model: build_firmware_for(board, model)
+
+
+@pytest.fixture(scope="session")
 def built_firmware(build_firmware: Callable[[Model], BuiltFirmware]) -> BuiltFirmware:
     return build_firmware(MODELS["sine_int8"])
 
 
-BuildVariant = Callable[[Mapping[str, tuple[str, str]]], FirmwareFiles]
+Patches = Mapping[str, tuple[str, str]]
+"""Text in a file of the workspace, by the file's name, and what takes its place."""
+
+BuildVariant = Callable[[Patches], FirmwareFiles]
+BuildVariantFor = Callable[[Board, Patches], FirmwareFiles]
 
 
 @pytest.fixture(scope="session")
-def build_variant(
-    board: Board,
-    pipeline: Pipeline,
-    run_steps: RunSteps,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> BuildVariant:
-    """Build hello_world after replacing text in files of the workspace."""
+def build_variant(board: Board, build_variant_for: BuildVariantFor) -> BuildVariant:
+    return lambda patches: build_variant_for(board, patches)
 
-    def build(patches: Mapping[str, tuple[str, str]]) -> FirmwareFiles:
+
+@pytest.fixture(scope="session")
+def build_variant_for(
+    pipeline: Pipeline, run_steps: RunSteps, tmp_path_factory: pytest.TempPathFactory
+) -> BuildVariantFor:
+    """Build hello_world for a board after replacing text in files of the workspace."""
+
+    def build(board: Board, patches: Patches) -> FirmwareFiles:
         model = MODELS["sine_int8"]
         steps = pipeline.firmware_steps([board], [model], "release", ["hello_world"])
         firmware = steps[-1]

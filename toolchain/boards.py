@@ -43,9 +43,17 @@ class Region(_Table):
 
 
 class Memory(Region):
-    """A memory of the part."""
+    """A memory of the part.
 
+    Attributes:
+        name: also the linker's name of it, where it has sections of its own.
+        sections: input sections of zeroed data that lie here and not beside the stack, in this
+            order; for a RAM without the stack.
+    """
+
+    name: Identifier
     kind: Literal["flash", "ram"]
+    sections: tuple[Annotated[str, Field(pattern=r"^\.bss\.[a-z0-9_]+$")], ...] = ()
 
 
 class Core(_Table):
@@ -55,6 +63,7 @@ class Core(_Table):
         interrupts: number of external interrupt vectors.
         vector_table_alignment: bytes, a power of two.
         clock_hz: core clock after the board's initialisation.
+        crystal_hz: of the crystal at the part's high-speed oscillator; None: there is none.
     """
 
     cpu: Literal["cortex-m4", "cortex-m7"]
@@ -63,6 +72,7 @@ class Core(_Table):
     interrupts: Annotated[int, Field(ge=0, le=496)]
     vector_table_alignment: Annotated[int, Field(ge=128)]
     clock_hz: Annotated[int, Field(gt=0)]
+    crystal_hz: Annotated[int, Field(gt=0)] | None = None
 
     @property
     def vector_words(self) -> int:
@@ -112,6 +122,54 @@ class Led(_Table):
     pin: str
     active: Literal["high", "low"]
     pwm: str
+
+
+class Blanking(_Table):
+    """What comes before and after the visible part of a line or of a picture.
+
+    Attributes:
+        sync: length of the synchronisation pulse; pixel clocks of a line, lines of a picture.
+        back_porch: between the pulse and the visible part.
+        front_porch: between the visible part and the next pulse.
+    """
+
+    sync: Annotated[int, Field(gt=0)]
+    back_porch: Annotated[int, Field(ge=0)]
+    front_porch: Annotated[int, Field(ge=0)]
+
+
+Level: TypeAlias = Literal["high", "low"]
+
+
+class Display(_Table):
+    """A panel that shows a frame buffer by a controller of the chip.
+
+    Attributes:
+        controller: the chip's peripheral that feeds the panel.
+        width: visible pixels of a line.
+        height: visible lines.
+        pixel_clock_hz: what the panel is made for.
+        horizontal: of a line.
+        vertical: of a picture.
+        hsync: level of the line's pulse; ``vsync``: of the picture's; ``data_enable``: in the words
+            of the controller's polarity bit.
+        pixel_clock: its polarity, in the same words.
+        on: outputs that must be high: the panel's own switch, its backlight.
+        pins: pin of each signal of the controller that is wired to the panel.
+    """
+
+    controller: str
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    pixel_clock_hz: Annotated[int, Field(gt=0)]
+    horizontal: Blanking
+    vertical: Blanking
+    hsync: Level
+    vsync: Level
+    data_enable: Level
+    pixel_clock: Literal["normal", "inverted"]
+    on: tuple[str, ...]
+    pins: Annotated[dict[str, str], Field(min_length=1)]
 
 
 Format: TypeAlias = Literal["bin", "hex", "ambiq_image", "ambiq_wired_update", "arduino_library"]
@@ -180,6 +238,7 @@ class Board(_Table):
     application: Application
     console: Console
     led: tuple[Led, ...]
+    display: Display | None = None
     package: Package
     flashing: Annotated[tuple[Flashing, ...], Field(min_length=1)]
     link: tuple[Link, ...] = ()
@@ -193,6 +252,16 @@ class Board(_Table):
     def ram(self) -> Memory:
         """The RAM that holds the initial stack."""
         return self._memory_at(self.application.initial_stack_pointer - 1, "ram")
+
+    @property
+    def rams(self) -> tuple[Memory, ...]:
+        """Every RAM, in the order of ``board.toml``."""
+        return tuple(memory for memory in self.memory if memory.kind == "ram")
+
+    @property
+    def sectioned_rams(self) -> tuple[Memory, ...]:
+        """The RAMs that have sections of their own."""
+        return tuple(memory for memory in self.memory if memory.sections)
 
     @property
     def application_region(self) -> Region:
@@ -221,6 +290,7 @@ class Board(_Table):
             application.initial_stack_pointer - application.stack_size, application.stack_size
         ):
             raise ValueError("the stack leaves the RAM")
+        self._check_sections()
         for way in self.flashing:
             if way.format not in self.package.formats:
                 raise ValueError(f"flashing by {way.tool} needs the format '{way.format}'")
@@ -230,6 +300,20 @@ class Board(_Table):
             ):
                 raise ValueError(f"the application region overlaps '{region.name}'")
         return self
+
+    def _check_sections(self) -> None:
+        named: set[str] = set()
+        for memory in self.sectioned_rams:
+            if memory.kind != "ram" or memory == self.ram:
+                raise ValueError(f"sections are for a RAM without the stack, not '{memory.name}'")
+            if memory.name in {"flash", "ram"}:
+                raise ValueError(f"'{memory.name}' is the linker's name of another memory")
+            twice = named.intersection(memory.sections) or len({*memory.sections}) < len(
+                memory.sections
+            )
+            if twice:
+                raise ValueError(f"a section of '{memory.name}' is named twice")
+            named.update(memory.sections)
 
 
 def read_board(path: Path) -> Board:

@@ -15,6 +15,7 @@ from typing import Protocol, TextIO
 
 _QUIET_SECONDS = 2.0
 _REPEAT_SECONDS = 30.0
+_DRAW_SECONDS = 0.2
 
 
 class Activity(Protocol):
@@ -158,10 +159,10 @@ class TerminalReporter(PlainReporter):
             self._stream.write("\r\x1b[2K")
             self._drawn = False
 
-    def _draw(self) -> None:
+    def _draw(self, stop: threading.Event) -> None:
         frames = "|/-\\"
         count = 0
-        while not self._stop.wait(0.2):
+        while not stop.wait(_DRAW_SECONDS):
             with self._lock:
                 lines = [line for activity in self._activities if (line := activity.line)]
                 self._erase()
@@ -184,8 +185,9 @@ class TerminalReporter(PlainReporter):
         with self._lock:
             self._activities.append(activity)
             if self._thread is None:
-                self._stop.clear()
-                self._thread = threading.Thread(target=self._draw, daemon=True)
+                # Its own: the thread before it may not have looked at its own yet.
+                self._stop = threading.Event()
+                self._thread = threading.Thread(target=self._draw, args=(self._stop,), daemon=True)
                 self._thread.start()
         try:
             yield activity

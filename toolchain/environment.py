@@ -24,9 +24,13 @@ class EnvironmentSetupError(Exception):
 
 
 def is_current(environment: Path, lock: Path) -> bool:
-    """Return whether ``environment`` holds what ``lock`` lists."""
+    """Return whether ``environment`` holds what ``lock`` lists, and its Python is still there."""
     stamp = environment / lock.name
-    return stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
+    return (
+        stamp.is_file()
+        and stamp.read_bytes() == lock.read_bytes()
+        and os.access(environment / "bin" / "python", os.X_OK)
+    )
 
 
 def _install_venv_module() -> None:
@@ -73,6 +77,8 @@ def make(environment: Path, lock: Path) -> None:
     Raises:
         EnvironmentSetupError: it could not be made, or is a link to one that is not current.
     """
+    if not lock.is_file():
+        raise EnvironmentSetupError(f"{lock} is missing.\n  next: restore it from git.")
     with environment.with_name(environment.name + ".lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if is_current(environment, lock):
@@ -88,8 +94,10 @@ def make(environment: Path, lock: Path) -> None:
         if importlib.util.find_spec("ensurepip") is None:
             _install_venv_module()
         try:
+            if environment.is_symlink() or environment.is_file():
+                environment.unlink()
             venv.create(environment, clear=True, with_pip=True, symlinks=True)
-        except (OSError, subprocess.CalledProcessError) as error:
+        except subprocess.CalledProcessError as error:
             raise EnvironmentSetupError(f"{environment} could not be made: {error}") from error
         install(environment, lock)
 
@@ -101,6 +109,14 @@ def main(arguments: list[str]) -> int:
         make(environment, lock)
     except EnvironmentSetupError as error:
         print(f"invoke: {error}", file=sys.stderr)
+        return EXIT_CODE
+    except (OSError, ValueError) as error:
+        print(
+            f"invoke: {environment} could not be made: {error}\n"
+            "  why:  the folder may not be written to, its disk is full, or its name has a ':'.\n"
+            "  next: make it writable, or move the checkout.",
+            file=sys.stderr,
+        )
         return EXIT_CODE
     return 0
 

@@ -18,6 +18,7 @@ PINS_FILE = "pins.toml"
 HOST_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
 TRAIN_LOCK = "docker/train.lock"
+NOTEBOOK_LOCK = "docker/notebook.lock"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")]
@@ -42,13 +43,15 @@ class DebianPins(_Table):
     Attributes:
         suite: code name, as the mirror's folder is called.
         architecture: in Debian's words.
-        registry_image: name and tag in an image registry.
+        registry_image: name and tag in an image registry, with its host where it is another one.
         registry_digest: digest of that image's manifest.
     """
 
     suite: Annotated[str, Field(pattern=r"^[a-z]+$")]
     architecture: Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
-    registry_image: Annotated[str, Field(pattern=r"^[a-z0-9./-]+:[A-Za-z0-9._-]+$")]
+    registry_image: Annotated[
+        str, Field(pattern=r"^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9./_-]+:[A-Za-z0-9._-]+$")
+    ]
     registry_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -78,16 +81,21 @@ class CrossPins(_Table):
     packages: Annotated[Mapping[PackageName, FilePin], Field(min_length=1)]
 
 
-class TflmPins(FilePin):
-    """The crate that carries TensorFlow Lite Micro; ``commit`` is TensorFlow's."""
+class CratePin(FilePin):
+    """A crate by the content of its file."""
 
     crate: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
     @property
     def file_name(self) -> str:
         """Name of the file that cargo downloads."""
         return f"{self.crate}-{self.version}.crate"
+
+
+class TflmPins(CratePin):
+    """The crate that carries TensorFlow Lite Micro; ``commit`` is TensorFlow's."""
+
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class TrainPins(_Table):
@@ -106,6 +114,12 @@ class TrainPins(_Table):
     requirements: Requirements
 
 
+class NotebookPins(_Table):
+    """What the notebook image adds to the train image; the lock holds all that it needs."""
+
+    requirements: Requirements
+
+
 class HostPins(_Table):
     """What ``./invoke`` runs on: minor versions of Python, top-level requirements."""
 
@@ -114,11 +128,20 @@ class HostPins(_Table):
 
 
 class TestPins(_Table):
-    """What the tests need on top of the host's requirements."""
+    """What the tests need on top of the host's requirements.
+
+    Attributes:
+        crates: register descriptions to compare with, by name.
+    """
 
     __test__ = False
 
     requirements: Requirements
+    crates: Mapping[PackageName, FilePin] = {}
+
+    def crate(self, name: str) -> CratePin:
+        """Return the pin of one of ``crates``."""
+        return CratePin(crate=name, **self.crates[name].model_dump())
 
 
 class Pins(_Table):
@@ -130,6 +153,7 @@ class Pins(_Table):
     cross: CrossPins
     tflm: TflmPins
     train: TrainPins
+    notebook: NotebookPins
     host: HostPins
     test: TestPins
 
@@ -244,6 +268,7 @@ def check_locks(project: Path, pins: Pins) -> None:
         HOST_LOCK: pins.host.requirements,
         TEST_LOCK: {**pins.host.requirements, **pins.test.requirements},
         TRAIN_LOCK: pins.train.requirements,
+        NOTEBOOK_LOCK: pins.notebook.requirements,
     }
     for name, requirements in wanted.items():
         locked: dict[str, set[str]] = {}

@@ -16,6 +16,7 @@ from toolchain.errors import NetworkError, PinsError
 from toolchain.layout import Layout
 from toolchain.pins import (
     HOST_LOCK,
+    NOTEBOOK_LOCK,
     PINS_FILE,
     TEST_LOCK,
     TRAIN_LOCK,
@@ -52,7 +53,8 @@ def lock_text(
         PinsError: the requirements cannot be met together, or uv is not installed.
         NetworkError: the index cannot be reached.
     """
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}")
+    folders = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")])
+    uv = shutil.which("uv", path=folders)
     if uv is None:
         raise PinsError("uv is not installed", next_step=f"pip install -r {TEST_LOCK}")
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as known:
@@ -65,7 +67,7 @@ def lock_text(
                 *options,
             ],
             input="".join(f"{name}=={version}\n" for name, version in sorted(requirements.items())),
-            env=dict(environ),
+            env=_uv_environment(environ),
             capture_output=True,
             text=True,
             check=False,
@@ -82,10 +84,22 @@ def lock_text(
     raise PinsError("the requirements cannot be met together", why=said)
 
 
+def _uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Say in uv's words what the site says in pip's."""
+    from toolchain.images.site import site_settings
+
+    said = {
+        "UV_DEFAULT_INDEX": "" if "UV_INDEX_URL" in environ else environ.get("PIP_INDEX_URL", ""),
+        "UV_INDEX": environ.get("PIP_EXTRA_INDEX_URL", ""),
+        "SSL_CERT_FILE": str(site_settings(environ).certificates or ""),
+    }
+    return {name: value for name, value in said.items() if value} | dict(environ)
+
+
 def update_locks(
     layout: Layout, reporter: Reporter, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Make the three locks anew from ``pins.toml``; each is replaced by rename when it is complete.
+    """Make the locks anew from ``pins.toml``; each is replaced by rename when it is complete.
 
     Raises:
         PinsError: the requirements cannot be met together.
@@ -97,13 +111,14 @@ def update_locks(
     train = ["--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM]
     texts: dict[str, str] = {}
     with reporter.activity("locking Python requirements") as activity:
-        for name, requirements, options in (
-            (HOST_LOCK, host, universal),
-            (TEST_LOCK, {**host, **pins.test.requirements}, universal),
-            (TRAIN_LOCK, dict(pins.train.requirements), train),
+        for name, requirements, options, below in (
+            (HOST_LOCK, host, universal, ""),
+            (TEST_LOCK, {**host, **pins.test.requirements}, universal, HOST_LOCK),
+            (TRAIN_LOCK, dict(pins.train.requirements), train, ""),
+            (NOTEBOOK_LOCK, dict(pins.notebook.requirements), train, TRAIN_LOCK),
         ):
             activity.update(name)
-            known = texts[HOST_LOCK] if name == TEST_LOCK else ""
+            known = texts.get(below, "")
             texts[name] = lock_text(requirements, options, environ, constraints=known)
     for name, text in texts.items():
         _replace(layout.project / name, text)
@@ -137,7 +152,7 @@ def update_packages(
     """
     import tomlkit
 
-    from toolchain.images.build import ensure_image
+    from toolchain.images.build import ensure_image, making_images
     from toolchain.images.container import open_fetch_container
     from toolchain.images.debian import offered_packages, update_index
     from toolchain.images.site import site_settings
@@ -147,7 +162,10 @@ def update_packages(
     base = ensure_image(
         engine, "base", pins=pins, layout=layout, reporter=reporter, environ=environ
     )
-    with open_fetch_container(engine, base, layout, site_settings(environ)) as container:
+    with (
+        making_images(engine, layout, reporter),
+        open_fetch_container(engine, base, layout, site_settings(environ)) as container,
+    ):
         update_index(container, pins.debian.suite)
         offered: Mapping[str, FilePin] = offered_packages(container, list(pins.cross.packages))
     document = tomlkit.parse(path.read_text(encoding="utf-8"))

@@ -5,6 +5,10 @@ train -> convert -> embed -> inference -> firmware
                  -> reference     library -^       |
                                           -> sources
 ```
+
+and, for ``./invoke train`` only, to the story of how the model came about::
+
+    train (two networks) -> convert, dynamic -> compare -> plot -> report
 """
 
 from __future__ import annotations
@@ -27,12 +31,27 @@ BUILD_TYPES: tuple[BuildType, ...] = ("release", "release_with_logs", "default",
 
 Application: TypeAlias = Literal["hello_world", "hello_world_test"]
 
+SMALL_NETWORK = "model_1"
+"""The network with one hidden layer, which no firmware is made of."""
+
+PLOTS = (
+    *("data", "splits"),
+    *(
+        f"{network}_{plot}"
+        for network in (SMALL_NETWORK, "model_2")
+        for plot in ("loss", "loss_later", "mae", "predictions")
+    ),
+    *("conversions", "sizes"),
+)
+"""What ``model.plot`` draws."""
+
 MODEL_SOURCES = ("model_data.cc", "model_data.h", "model_operators.cc", "model_operators.h")
 
 _PYTHON = "/opt/venv/bin/python"
 _MAKE = ("make", "-f", "tensorflow/lite/micro/tools/make/Makefile")
 _TREE = "/opt/tflm"
 _TRAINING_SECONDS = 1800
+_SMALL_NETWORK_EPOCHS = 1000
 _SOURCE_SUFFIXES = frozenset({".cc", ".h", ".mk", ".inc"})
 
 # What the make goal `inference` compiles (INFERENCE_INPUTS in tflm/Makefile), and what it makes.
@@ -102,18 +121,27 @@ class TrainingOptions:
     Attributes:
         epochs: passes over the training data; None for the model's default.
         seed: of data, weights and shuffling; None for the model's default.
+        small_epochs: passes of the network that is too small.
     """
 
     epochs: int | None = None
     seed: int | None = None
+    small_epochs: int = _SMALL_NETWORK_EPOCHS
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The options as a command line."""
-        return (
-            *(() if self.epochs is None else ("--epochs", str(self.epochs))),
-            *(() if self.seed is None else ("--seed", str(self.seed))),
-        )
+        epochs = () if self.epochs is None else ("--epochs", str(self.epochs))
+        return (*epochs, *self._seed)
+
+    @property
+    def small_arguments(self) -> tuple[str, ...]:
+        """The options of the network that is too small, as a command line."""
+        return ("--hidden-layers", "1", "--epochs", str(self.small_epochs), *self._seed)
+
+    @property
+    def _seed(self) -> tuple[str, ...]:
+        return () if self.seed is None else ("--seed", str(self.seed))
 
 
 @dataclass(frozen=True)
@@ -140,6 +168,16 @@ class Pipeline:
             timeout_seconds=_TRAINING_SECONDS,
         )
 
+    def train_small(self, family: str) -> Step:
+        """Train the network that is too small: ``model_1.keras``, ``history.json``."""
+        return self._python_step(
+            small_training_name(family),
+            "model.train",
+            ("--name", SMALL_NETWORK, *self.training.small_arguments),
+            (f"{SMALL_NETWORK}.keras", "history.json"),
+            timeout_seconds=_TRAINING_SECONDS,
+        )
+
     def convert(self, family: str) -> Step:
         """Convert a trained network to its ``.tflite`` files."""
         train = f"train {family}"
@@ -153,6 +191,93 @@ class Pipeline:
                 for path in (PurePosixPath(f"{family}.keras"), PurePosixPath("data.npz"))
             },
         )
+
+    def dynamic_range(self, family: str) -> Step:
+        """Convert a trained network with dynamic-range quantisation, for the story only."""
+        path = PurePosixPath(f"{family}.keras")
+        return self._python_step(
+            f"dynamic {family}",
+            "model.dynamic_range",
+            ("--keras", str(path)),
+            (f"{family}_dynamic.tflite",),
+            inputs={path: OutputOf(f"train {family}", path)},
+        )
+
+    def compare(self, family: str) -> Step:
+        """Run networks and conversions on the same inputs: ``comparison.json``."""
+        files = {
+            "model-1": OutputOf(
+                small_training_name(family), PurePosixPath(f"{SMALL_NETWORK}.keras")
+            ),
+            "model-2": OutputOf(f"train {family}", PurePosixPath(f"{family}.keras")),
+            "data": OutputOf(f"train {family}", PurePosixPath("data.npz")),
+            **_conversions(family),
+        }
+        return self._story_step(f"compare {family}", "model.compare", files, ("comparison.json",))
+
+    def plot(self, family: str) -> Step:
+        """Draw ``PLOTS``."""
+        return self._story_step(
+            f"plot {family}", "model.plot", _told(family), tuple(f"{name}.png" for name in PLOTS)
+        )
+
+    def report(self, family: str, pinned: Mapping[str, str]) -> Step:
+        """Write ``report.html``.
+
+        Args:
+            family: the network.
+            pinned: further names and versions to state.
+        """
+        plots = {
+            PurePosixPath("plots", f"{name}.png"): OutputOf(
+                f"plot {family}", PurePosixPath(f"{name}.png")
+            )
+            for name in PLOTS
+        }
+        described = {
+            PurePosixPath(model.name, "model.json"): OutputOf(
+                f"embed {model.name}", PurePosixPath("model.json")
+            )
+            for model in MODELS.values()
+            if model.family == family
+        }
+        arguments = ["--plots", "plots"]
+        for path in described:
+            arguments += ["--model-json", str(path)]
+        for name, version in pinned.items():
+            arguments += ["--pinned", f"{name}={version}"]
+        return self._story_step(
+            f"report {family}",
+            "model.write_report",
+            _told(family),
+            ("report.html",),
+            arguments=tuple(arguments),
+            inputs={**plots, **described},
+        )
+
+    def story(self, family: str, pinned: Mapping[str, str]) -> list[Step]:
+        """Return the steps that tell how a network came about, from its training to the report.
+
+        Args:
+            family: the network.
+            pinned: further names and versions that the report states.
+        """
+        steps = [
+            # The longer training first, so that both end early where two run side by side.
+            self.train_small(family),
+            self.train(family),
+            self.convert(family),
+            self.dynamic_range(family),
+        ]
+        for model in MODELS.values():
+            if model.family == family:
+                steps += [self.embed(model), self.reference(model)]
+        return [
+            *steps,
+            self.compare(family),
+            self.plot(family),
+            self.report(family, pinned),
+        ]
 
     def embed(self, model: Model) -> Step:
         """Check a ``.tflite`` against the pinned tree and write it as C++."""
@@ -361,6 +486,25 @@ class Pipeline:
             timeout_seconds=timeout_seconds,
         )
 
+    def _story_step(
+        self,
+        name: str,
+        module: str,
+        files: Mapping[str, OutputOf],
+        outputs: tuple[str, ...],
+        *,
+        arguments: tuple[str, ...] = (),
+        inputs: Mapping[PurePosixPath, OutputOf] | None = None,
+    ) -> Step:
+        """Return a step that is told each of ``files`` by the option of its name."""
+        given: dict[PurePosixPath, OutputOf] = dict(inputs or {})
+        options: list[str] = []
+        for option, source in files.items():
+            path = PurePosixPath(option, source.path.name)
+            given[path] = source
+            options += [f"--{option}", str(path)]
+        return self._python_step(name, module, (*options, *arguments), outputs, inputs=given)
+
     def _from_tflite(self, verb: str, module: str, model: Model, outputs: tuple[str, ...]) -> Step:
         path = PurePosixPath(f"{model.name}.tflite")
         return self._python_step(
@@ -410,6 +554,65 @@ def _compiled_before(
 
 def _sources_name(architecture: str, model: Model, build_type: BuildType) -> str:
     return f"sources {architecture} {model.name} {build_type}"
+
+
+def published_path(family: str, step: str, path: PurePosixPath) -> PurePosixPath | None:
+    """Return where a step's output stands under ``build/model/<family>``; None for nowhere."""
+    verb, _, subject = step.partition(" ")
+    if step == small_training_name(family):
+        return SMALL_NETWORK / path
+    if step == f"plot {family}":
+        return "plots" / path
+    if subject == family and verb in {"train", "convert", "dynamic", "compare", "report"}:
+        return path
+    if verb in {"embed", "reference"} and subject in MODELS and MODELS[subject].family == family:
+        return subject / path
+    return None
+
+
+def story_files(family: str) -> frozenset[PurePosixPath]:
+    """Return what ``story`` puts under ``build/model/<family>`` beside a build's own files.
+
+    Written out because every build asks for it, and making the steps takes longer.
+    """
+    names = {
+        *(f"{family}_dynamic.tflite", "comparison.json", "report.html"),
+        *(f"{SMALL_NETWORK}/{name}" for name in (f"{SMALL_NETWORK}.keras", "history.json")),
+        *(f"plots/{name}.png" for name in PLOTS),
+        *(
+            f"{model.name}/{name}"
+            for model in MODELS.values()
+            if model.family == family
+            for name in (*MODEL_SOURCES, "model.json", "reference.json")
+        ),
+    }
+    return frozenset(map(PurePosixPath, names))
+
+
+def small_training_name(family: str) -> str:
+    """Return the name of the step that trains the network that is too small."""
+    return f"train {family} {SMALL_NETWORK}"
+
+
+def _conversions(family: str) -> dict[str, OutputOf]:
+    """Return the ``.tflite`` files of a network by the options that name them."""
+    return {
+        "float": OutputOf(f"convert {family}", PurePosixPath(f"{family}_float.tflite")),
+        "dynamic": OutputOf(f"dynamic {family}", PurePosixPath(f"{family}_dynamic.tflite")),
+        "int8": OutputOf(f"convert {family}", PurePosixPath(f"{family}_int8.tflite")),
+    }
+
+
+def _told(family: str) -> dict[str, OutputOf]:
+    """Return what the plots and the report are made of, by the options that name them."""
+    history = PurePosixPath("history.json")
+    return {
+        "data": OutputOf(f"train {family}", PurePosixPath("data.npz")),
+        "history-1": OutputOf(small_training_name(family), history),
+        "history-2": OutputOf(f"train {family}", history),
+        "comparison": OutputOf(f"compare {family}", PurePosixPath("comparison.json")),
+        **_conversions(family),
+    }
 
 
 def _inference_name(architecture: str, model: Model, build_type: BuildType) -> str:

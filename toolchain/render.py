@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.commands.build import BuiltFirmware
+from toolchain.commands.options import DEFAULT_BUILD_TYPE, DEFAULT_MODEL
 from toolchain.firmware.size import SizeReport
+from toolchain.pipeline import BuildType, Model
 
 if TYPE_CHECKING:
     from toolchain.commands.simulate import SimulatedRun
+    from toolchain.commands.train import Trained
     from toolchain.commands.verify import VerifiedFirmware
 
 _BAR_WIDTH = 30
 _SHADES = "█▓▒░▚▞▪"
+_ASCII_SHADES = "#=-+:.o"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:
@@ -36,11 +40,31 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozens
 
 
 def shown_path(path: Path) -> str:
-    """Return ``path`` relative to the working directory where that is shorter to read."""
+    """Return ``path`` relative to the working directory where it lies in that, else as it is."""
     try:
         return str(path.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, FileNotFoundError):
+        # Elsewhere, or the working directory was removed.
         return str(path)
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 step``, ``3 steps``."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def next_commands(target: str, model: Model, build_type: BuildType) -> str:
+    """Return what one does with a firmware that was just built, as commands to type."""
+    options = f"--target {target}"
+    kind = f" --build-type {build_type}" if build_type != DEFAULT_BUILD_TYPE else ""
+    chosen = f" --model {model.name}" if model.name != DEFAULT_MODEL else ""
+    simulate = f"./invoke simulate {options}{chosen}{kind}"
+    verify = f"./invoke verify {options}{kind}"
+    width = max(len(simulate), len(verify))
+    return (
+        f"next: {simulate:<{width}}    run it without a board\n"
+        f"      {verify:<{width}}    compare all its outputs with the model"
+    )
 
 
 def artifact_table(firmware: BuiltFirmware) -> str:
@@ -55,11 +79,27 @@ def artifact_table(firmware: BuiltFirmware) -> str:
     )
 
 
+def training_summary(trained: Trained) -> str:
+    """Return the last figures of each network, the sizes of the conversions, and the report."""
+    figures = ("loss", "mae", "val_loss", "val_mae", "test_loss", "test_mae")
+    rows = [
+        [each.name, f"{each.epochs:,}", *(f"{getattr(each, figure):.4f}" for figure in figures)]
+        for each in trained.networks
+    ]
+    headings = ["network", "epochs", *(figure.replace("_", " ") for figure in figures)]
+    sizes = ", ".join(f"{name} {size:,} bytes" for name, size in trained.sizes.items())
+    return (
+        f"{table(headings, rows, frozenset(range(1, len(headings))))}\n\n{sizes}\n\n"
+        f"report  {shown_path(trained.report)}\n"
+        f"plots   {shown_path(trained.folder / 'plots')}"
+    )
+
+
 def size_bars(size: SizeReport) -> str:
     """Return how full flash and RAM are, and what fills them, largest part first."""
     flash = [(each.layer, each.flash) for each in size.layers]
     ram = [(each.layer, each.ram) for each in size.layers]
-    stack_note = f", stack {size.stack:,} beside it"
+    stack_note = f", and {size.stack:,} for the stack"
     return "\n".join(
         [
             *_bar("flash", size.flash_used, size.flash_available, flash, ""),
@@ -71,16 +111,20 @@ def size_bars(size: SizeReport) -> str:
 def _bar(
     title: str, used: int, available: int, parts: Sequence[tuple[str, int]], note: str
 ) -> list[str]:
-    ranked = sorted((part for part in parts if part[1]), key=lambda part: -part[1])
+    shades = _SHADES if _can_draw() else _ASCII_SHADES
+    ranked = sorted((part for part in parts if part[1] > 0), key=lambda part: -part[1])
+    total = sum(size for _, size in ranked)
     bar = ""
     shares = []
-    for shade, (name, size) in zip(_SHADES, ranked, strict=False):
-        bar += shade * round(_BAR_WIDTH * size / used) if used else ""
+    reached = 0
+    for shade, (name, size) in zip(shades, ranked, strict=False):
+        # By the end of each part, so that rounding never adds up to more or less than the bar.
+        reached += size
+        bar = bar.ljust(round(_BAR_WIDTH * reached / total), shade)
         shares.append(f"{shade} {name} {size:,}")
-    bar = bar[:_BAR_WIDTH].ljust(_BAR_WIDTH, _SHADES[0] if used else " ")
     return [
         f"{title:<5} {used:>7,} of {available:,} bytes ({100 * used / available:.1f} %){note}",
-        f"      {bar}  {'  '.join(shares)}",
+        f"      {bar:<{_BAR_WIDTH}}  {'  '.join(shares)}".rstrip(),
     ]
 
 
@@ -93,61 +137,86 @@ def simulation_summary(run: SimulatedRun, lines: int) -> str:
     """
     from statistics import median
 
+    from simulator.period import first_period
+    from simulator.picture import can_be_drawn
     from simulator.terminal import draw_leds
 
     board, result = run.firmware.board, run.result
     console = result.console.splitlines()
     shown = console[: max(lines, 0)]
     counts = [each.instructions for each in result.inferences]
-    what = "Invoke()" if result.counted == "invoke" else "the loop"
     parts = [f"{board.title}, {run.firmware.model.name}, simulated", ""]
     if shown:
-        parts.append(f"console, {len(shown)} of {len(console):,} lines:")
+        parts.append(f"console, {len(shown):,} of {counted(len(console), 'line')}:")
         parts += [f"  {line}" for line in shown]
         parts.append("")
-    drawing = draw_leds(result.inferences, ascii_only=not _can_draw())
-    if drawing:
-        parts += ["brightness of the LEDs over one period:", drawing, ""]
+    if can_be_drawn(result.inferences):
+        whole = len(first_period(result.inferences)) < len(result.inferences)
+        parts += [
+            f"brightness of the LEDs over {'one period' if whole else 'this run'}:",
+            draw_leds(result.inferences, ascii_only=not _can_draw()),
+            "",
+        ]
+    what = "Invoke()" if result.counted == "invoke" else "from line to line"
+    spread = (
+        f"{counts[0]:,}"
+        if len(set(counts)) == 1
+        else f"{min(counts):,} to {max(counts):,}, median {median(counts):,.0f}"
+    )
     parts.append(
-        f"{len(counts):,} inferences, {result.instructions:,} instructions from reset; "
-        f"an inference ({what}) takes {min(counts):,} to {max(counts):,}, median "
-        f"{median(counts):,.0f}"
+        f"{counted(len(counts), 'inference')}, {result.instructions:,} instructions from reset; "
+        f"instructions of an inference ({what}): {spread}"
     )
     parts.append(f"report   {shown_path(run.report)}")
     if run.picture is not None:
         parts.append(f"picture  {shown_path(run.picture)}")
+    if run.display is not None:
+        parts.append(f"display  {shown_path(run.display)}")
     return "\n".join(parts)
 
 
 def _can_draw() -> bool:
-    encoding = (sys.stdout.encoding or "ascii").lower()
-    return encoding.startswith("utf")
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return encoding.lower().startswith("utf")
 
 
 def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
     """Return the figures of each firmware that was verified, and where they are written down."""
+    compared = [each.comparison for each in verified]
     rows = []
     for each in verified:
         comparison, image = each.comparison, each.image
         unit = "step" if comparison.kind == "int8" else "ulp"
+        from_judge = counted(comparison.largest_difference, unit)
+        from_litert = counted(comparison.litert_largest_difference, unit)
         rows.append(
             [
                 each.firmware.board.name,
                 comparison.model,
                 f"{comparison.equal}/{comparison.cases}",
-                f"{comparison.largest_difference} {unit} ({comparison.allowed_difference} allowed)",
+                f"{from_judge} ({comparison.allowed_difference} allowed)",
                 f"{comparison.largest_sine_error:.4f}",
                 f"{image.equal}/{image.known}",
-                f"{comparison.litert_equal}/{comparison.cases}, "
-                f"at most {comparison.litert_largest_difference} {unit}",
+                f"{comparison.litert_equal}/{comparison.cases}, largest difference {from_litert}",
             ]
         )
     headings = ["target", "model", "equal", "largest difference", "|y - sin x|"]
     text = table([*headings, "image", "LiteRT (for information)"], rows, frozenset({4}))
     judges = ", ".join(sorted({each.comparison.judge for each in verified}))
     reports = "\n".join(f"report  {shown_path(each.report)}" for each in verified)
-    return (
-        f"{text}\n\nequal: outputs of hello_world_test, bit for bit, to {judges}\n"
-        "image: outputs of the flashable hello_world that agree with it, over its own inputs\n\n"
-        f"{reports}"
+    units = {
+        "int8": "step   one step of the quantised output",
+        "float": "ulp    unit in the last place of a single-precision number",
+    }
+    used = [units[kind] for kind in ("int8", "float") if kind in {row.kind for row in compared}]
+    return "\n".join(
+        [
+            text,
+            "",
+            f"equal  outputs of hello_world_test that are, bit for bit, those of {judges}",
+            "image  outputs of the flashable hello_world that agree with it, over its own inputs",
+            *used,
+            "",
+            reports,
+        ]
     )

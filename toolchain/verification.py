@@ -25,6 +25,18 @@ is compiled without contraction of multiply and add, so IEEE-754 leaves them no 
 expected. 1 is allowed for a host interpreter that was itself built with contraction.
 """
 
+MAX_QUANTISATION_ERROR = 1.001
+"""Largest distance, in quantisation steps, of a raw input from the number that it stands for.
+
+Upstream's application cuts off what is behind the point, others round; a thousandth is left for the
+firmware's single-precision arithmetic.
+"""
+
+_UNITS: Mapping[str, tuple[str, str]] = {
+    "int8": ("quantisation step", "quantisation steps"),
+    "float": ("unit in the last place", "units in the last place"),
+}
+
 ALLOWED_DIFFERENCE: Mapping[str, int] = {"int8": 0, "float": MAX_FLOAT_ULPS}
 """By the model's element type: quantisation steps, or units in the last place."""
 
@@ -109,6 +121,21 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Observation:
+    """One inference of a running application, as it printed it.
+
+    Attributes:
+        raw_in: what the input tensor held: an int8 value, or IEEE-754 bits. ``raw_out`` the output.
+        x_bits: IEEE-754 single-precision bits of the input. ``y_bits`` of the output.
+    """
+
+    raw_in: int
+    raw_out: int
+    x_bits: int
+    y_bits: int
+
+
+@dataclass(frozen=True)
 class Agreement:
     """How the outputs of a running application agree with the reference.
 
@@ -116,22 +143,35 @@ class Agreement:
         inferences: that were looked at.
         known: of these, the ones whose input the reference has; all of them for int8.
         equal: of the known ones, outputs within the model's allowed difference.
+        converted: of all, the ones whose x was quantised within a step and whose y is, bit for bit,
+            what the raw output stands for; all of them for float, where nothing is converted.
     """
 
     inferences: int
     known: int
     equal: int
+    converted: int
 
     @property
     def passed(self) -> bool:
         """Whether there is something to compare and all of it agrees."""
-        return self.known > 0 and self.equal == self.known
+        return 0 < self.known == self.equal and self.converted == self.inferences
 
 
 def float_of_bits(bits: int) -> float:
     """Return the single-precision number with these IEEE-754 bits."""
     (value,) = struct.unpack("<f", struct.pack("<I", bits))
     return float(value)
+
+
+def bits_of_float(value: float) -> int:
+    """Return the IEEE-754 bits of ``value``, rounded to single precision.
+
+    Raises:
+        OverflowError: it is finite and beyond single precision.
+    """
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    return int(bits)
 
 
 def ulps_between(one: int, other: int) -> int:
@@ -231,18 +271,32 @@ def _difference(reference: Reference, one: int, other: int) -> int:
     return abs(one - other) if reference.kind == "int8" else ulps_between(one, other)
 
 
-def agreement(reference: Reference, observed: Sequence[tuple[int, int]]) -> Agreement:
-    """Compare raw inputs and outputs of a running application with the reference.
+def agreement(reference: Reference, observed: Sequence[Observation]) -> Agreement:
+    """Compare inputs and outputs of a running application with the reference.
 
     Args:
         reference: what the judge computes.
-        observed: raw input and raw output of each inference.
+        observed: each inference.
     """
     expected = dict(zip(reference.inputs, reference.tflm, strict=True))
-    known = [(raw, got) for raw, got in observed if raw in expected]
+    known = [each for each in observed if each.raw_in in expected]
     allowed = ALLOWED_DIFFERENCE[reference.kind]
-    equal = sum(_difference(reference, got, expected[raw]) <= allowed for raw, got in known)
-    return Agreement(inferences=len(observed), known=len(known), equal=equal)
+    equal = sum(
+        _difference(reference, each.raw_out, expected[each.raw_in]) <= allowed for each in known
+    )
+    converted = sum(_is_converted(reference, each) for each in observed)
+    return Agreement(inferences=len(observed), known=len(known), equal=equal, converted=converted)
+
+
+def _is_converted(reference: Reference, each: Observation) -> bool:
+    scale, zero_point = reference.input_scale, reference.input_zero_point
+    if scale is None or zero_point is None:
+        return (each.raw_in, each.raw_out) == (each.x_bits, each.y_bits)
+    # A NaN is never within a step.
+    exact = float_of_bits(each.x_bits) / scale + zero_point
+    quantised = abs(each.raw_in - max(-128.0, min(127.0, exact))) <= MAX_QUANTISATION_ERROR
+    # The product is exact in double precision, so that it is rounded once, as the firmware's is.
+    return quantised and each.y_bits == bits_of_float(reference.output_value(each.raw_out))
 
 
 def require_passed(comparison: Comparison, image: Agreement) -> None:
@@ -255,7 +309,8 @@ def require_passed(comparison: Comparison, image: Agreement) -> None:
     Raises:
         VerificationError: one of them does not agree; the message gives the figures.
     """
-    unit = "quantisation steps" if comparison.kind == "int8" else "units in the last place"
+    step, steps = _UNITS[comparison.kind]
+    unit = step if comparison.largest_difference == 1 else steps
     if not comparison.passed:
         raise VerificationError(
             f"{comparison.model}: {comparison.equal}/{comparison.cases} outputs equal "
@@ -265,10 +320,18 @@ def require_passed(comparison: Comparison, image: Agreement) -> None:
             why="the firmware does not compute what the model computes, or the model is no sine",
             next_step="look at verify.json and at the conversion's quantisation",
         )
+    if image.converted != image.inferences:
+        raise VerificationError(
+            f"{comparison.model}: only {image.converted} of {image.inferences} inferences of the "
+            "flashable image print the x and y that their raw values stand for",
+            why="the model's outputs are right, so the application converts a number to a raw "
+            "input, or a raw output to a number, wrongly",
+            next_step="look at Quantise and Dequantise in tflm/hello_world/inference.cc",
+        )
     if not image.passed:
         raise VerificationError(
             f"{comparison.model}: {image.equal} of {image.known} outputs of the flashable image "
-            f"are within {comparison.allowed_difference} {unit} of {comparison.judge}",
+            f"are within {comparison.allowed_difference} {steps} of {comparison.judge}",
             why="the test firmware agrees, so the application changes inputs or outputs on their "
             "way, or was built from another model",
             next_step="compare tflm/hello_world/main_functions.cc with hello_world_test.cc",

@@ -15,8 +15,12 @@ extern uint32_t __image_length;  // the address is the number of bytes
 extern uint32_t __data_start;
 extern uint32_t __data_end;
 extern uint32_t __data_load;
-extern uint32_t __bss_start;
-extern uint32_t __bss_end;
+struct ZeroedRange {
+  uint32_t* start;
+  uint32_t* end;
+};
+extern const ZeroedRange __zero_table_start[];
+extern const ZeroedRange __zero_table_end[];
 using Constructor = void (*)();
 extern const Constructor __init_array_start[];
 extern const Constructor __init_array_end[];
@@ -101,7 +105,9 @@ size_t BytesBetween(const uint32_t& start, const uint32_t& end) {
 
 void InitialiseMemory() {
   std::memcpy(&__data_start, &__data_load, BytesBetween(__data_start, __data_end));
-  std::memset(&__bss_start, 0, BytesBetween(__bss_start, __bss_end));
+  for (const ZeroedRange* range = __zero_table_start; range != __zero_table_end; ++range) {
+    std::memset(range->start, 0, BytesBetween(*range->start, *range->end));
+  }
 }
 
 void RunConstructors() {

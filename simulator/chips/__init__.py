@@ -6,10 +6,11 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from simulator.clock import Clock
 from simulator.registers import Peripheral
+from simulator.request import Screen
 from toolchain.boards import Board
 from toolchain.errors import BoardDescriptionError
 
@@ -23,12 +24,18 @@ class Surroundings:
         clock: time for timers.
         console: takes each byte that the board's console sends.
         program_counter: returns the address of the running instruction.
+        read_memory: returns what so many bytes of the application's memory at an address hold;
+            None where not all of them are such memory.
+        is_cached: whether what the core writes to so many bytes at an address may stay in its data
+            cache, unseen by whatever else reads memory.
     """
 
     board: Board
     clock: Clock
     console: Callable[[int], None]
     program_counter: Callable[[], int]
+    read_memory: Callable[[int, int], bytes | None]
+    is_cached: Callable[[int, int], bool] = lambda _address, _size: False
 
 
 class Chip(Protocol):
@@ -46,6 +53,18 @@ class Chip(Protocol):
 
         Raises:
             RuleBrokenError: what drives a LED is set up so that it cannot.
+        """
+
+
+@runtime_checkable
+class ShowsScreen(Protocol):
+    """A chip that feeds a display."""
+
+    def screen(self) -> Screen | None:
+        """Return what the board's panel shows; None: the board has none.
+
+        Raises:
+            RuleBrokenError: it shows nothing, or not what the firmware drew.
         """
 
 

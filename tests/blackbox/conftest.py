@@ -5,62 +5,68 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from toolchain.layout import CACHE_VARIABLE, Layout
-
-
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of the project's tracked files.
-
-    Attributes:
-        folder: has a space in its name, as folders of people have.
-        cache: empty at first; the engine, and so its images, is shared.
-    """
-
-    folder: Path
-    cache: Path
-
-    def environment(self, **extra: str) -> dict[str, str]:
-        return os.environ | {CACHE_VARIABLE: str(self.cache)} | extra
-
-    def invoke(
-        self, *arguments: str, cwd: Path | None = None, **extra: str
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(self.folder / "invoke"), *arguments],
-            cwd=cwd or self.folder,
-            env=self.environment(**extra),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def copy_to(self, folder: Path) -> Checkout:
-        """Return a second checkout that shares cache and Python environment with this one."""
-        shutil.copytree(
-            self.folder, folder, ignore=shutil.ignore_patterns(".venv", "build"), symlinks=True
-        )
-        (folder / ".venv").symlink_to(self.folder / ".venv")
-        return Checkout(folder, self.cache)
+from tests.blackbox.support import TARGET, Checkout, Containers, succeeds
+from toolchain.engine import Engine
+from toolchain.layout import Layout
 
 
 @pytest.fixture(scope="session")
-def checkout(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def checkout(layout: Layout, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy of the tracked files in a folder with a space, as folders of people have."""
     tracked = subprocess.run(
         ["git", "ls-files", "-z"], cwd=layout.project, capture_output=True, check=True
     ).stdout
     place = tmp_path_factory.mktemp("blackbox")
     folder = place / "fresh clone"
-    for name in tracked.decode().split("\0"):
+    for name in os.fsdecode(tracked).split("\0"):
         source = layout.project / name
         if name and source.is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    return Checkout(folder, place / "cache")
+    return Checkout(folder, place / "cache", engine.address.url)
+
+
+@pytest.fixture(scope="session")
+def first_build(checkout: Checkout) -> subprocess.CompletedProcess[str]:
+    """What the first build in the fresh checkout came to; everything is made by it."""
+    done = checkout.invoke("build", "--target", TARGET)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def built(checkout: Checkout, first_build: subprocess.CompletedProcess[str]) -> Checkout:
+    """The checkout after its first build."""
+    assert first_build.returncode == 0
+    return checkout
+
+
+@pytest.fixture
+def copy(built: Checkout, tmp_path: Path) -> Checkout:
+    """Another checkout of the same sources, to be changed; it shares the cache."""
+    return built.copy_to(tmp_path / "another clone")
+
+
+@pytest.fixture
+def lone_copy(built: Checkout, tmp_path: Path) -> Checkout:
+    """Another checkout with a cache of its own, which knows what the shared one does."""
+    cache = tmp_path / "lone cache"
+    shutil.copytree(built.cache, cache)
+    return built.copy_to(tmp_path / "another clone", cache=cache)
+
+
+@pytest.fixture
+def containers(engine: Engine) -> Containers:
+    return Containers(engine)
+
+
+@pytest.fixture
+def may_mount() -> None:
+    """Skip where file systems cannot be mounted: without root, or in a container without power."""
+    if not succeeds("unshare", "--mount", "true"):
+        pytest.skip("not run: file systems cannot be mounted here")

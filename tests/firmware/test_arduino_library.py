@@ -24,7 +24,7 @@ from toolchain.firmware.formats.arduino_library import (
 from toolchain.firmware.generated import generated_files
 from toolchain.layout import Layout
 from toolchain.pipeline import MODELS, Model, Pipeline
-from toolchain.verification import agreement, read_reference
+from toolchain.verification import Observation, agreement, read_reference
 
 INFERENCES = 120
 
@@ -252,7 +252,7 @@ def test_the_sketch_computes_what_the_model_computes(
     digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
     reference = read_reference(runner.store.path(digest))
     observed = [
-        (each.raw_in, each.raw_out)
+        Observation(each.raw_in, each.raw_out, each.x_bits, each.y_bits)
         for each in run.inferences
         if each.raw_in is not None and each.raw_out is not None
     ]

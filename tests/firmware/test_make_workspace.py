@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from toolchain.actions import Runner, Step, StepResult
-from toolchain.boards import Board
+from toolchain.boards import Board, find_board
 from toolchain.engine import Engine
 from toolchain.firmware.elf import ram_used, read_firmware_elf
 from toolchain.firmware.formats.intel_hex import read_hex
@@ -237,9 +237,28 @@ def test_a_second_board_of_the_same_core_shares_the_library(
     assert b"second_board" in (gen / "bin" / "hello_world").read_bytes()
 
 
+def test_another_name_of_a_board_builds_the_same_bytes_in_the_same_place(
+    shell: Shell, workspace: Path, layout: Layout
+) -> None:
+    write_workspace(workspace, layout, find_board(layout.boards, "arduino"))
+    ran = shell(
+        f"set -e; {MAKE} TARGET=arduino_nano_33_ble GENDIR=/tmp/gen hello_world_bin;"
+        f" {MAKE} TARGET=arduino hello_world_bin; {MAKE} list_targets;"
+        f" cd tensorflow/lite/micro/tools/make/gen/arduino_nano_33_ble_cortex-m4+fp_release/bin;"
+        f" for file in *; do cmp $file /tmp/gen/bin/$file && echo SAME $file; done",
+        {workspace: "/project"},
+        as_user=False,
+    )
+    assert ran.exit_code == 0, ran.output
+    assert not [file for _, file in ran.done if file.startswith("tensorflow/")]
+    assert "\narduino_nano_33_ble\nsparkfun_edge\n" in ran.output
+    assert re.findall(r"^SAME (\S+)$", ran.output, re.MULTILINE) == list(PRODUCTS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("TARGET=arduino hello_world", r"unknown TARGET 'arduino'.*has sparkfun_edge"),
         ("TARGET=sparkfun_egde hello_world", r"unknown TARGET 'sparkfun_egde'.*sparkfun_edge"),
         ("hello_world_bin", r"no TARGET was given.*sparkfun_edge"),
         ("TARGET_ARCH=cortex-m0 microlite", r"unknown TARGET_ARCH 'cortex-m0'.*cortex-m4\+fp"),

@@ -58,8 +58,8 @@ class Namespace:
 
 def read_header(path: Path) -> dict[str, Namespace]:
     """Return the namespaces of a register header, by name; each statement was understood."""
-    (inside,) = re.findall(
-        r"^namespace apollo3 \{\n(.*)^\}  // namespace apollo3$", path.read_text(), re.M | re.S
+    ((_chip, inside),) = re.findall(
+        r"^namespace (\w+) \{\n(.*)^\}  // namespace \1$", path.read_text(), re.M | re.S
     )
     namespaces = {
         name: _read(re.sub(r"//[^\n]*", "", body), {}, {})

@@ -18,6 +18,9 @@ def write(folder: Path, text: str, name: str = "sparkfun_edge") -> Path:
     return path
 
 
+DISCO = (BOARDS / "stm32f746g_disco" / "board.toml").read_text()
+
+
 @pytest.mark.parametrize("name", board_names(BOARDS))
 def test_every_board_of_the_project_is_readable(name: str) -> None:
     board = find_board(BOARDS, name)
@@ -61,6 +64,33 @@ def test_a_wrong_description_is_refused_and_named(
     with pytest.raises(BoardDescriptionError, match=message) as caught:
         read_board(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('".bss.framebuffer", ".bss.arena"', '".data"', "memory.2.sections.0"),
+        ('".bss.framebuffer", ".bss.arena"', '".bss.arena", ".bss.arena"', "named twice"),
+        ('name = "sram"', 'name = "ram"', "linker's name of another memory"),
+        ('name = "sram"', 'name = "SRAM"', "memory.2.name"),
+        (
+            'name = "dtcm"\nkind = "ram"',
+            'name = "dtcm"\nkind = "ram"\nsections = [".bss.x"]',
+            "without the stack, not 'dtcm'",
+        ),
+        ("width = 480", "width = 0", "display.width"),
+        ('hsync = "low"', 'hsync = "left"', "display.hsync"),
+        ("sync = 41, ", "", "display.horizontal.sync"),
+        ("crystal_hz = 25_000_000", "crystal_hz = 0", "core.crystal_hz"),
+    ],
+)
+def test_a_wrong_memory_or_display_is_refused_and_named(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in DISCO
+    path = write(tmp_path, DISCO.replace(old, new, 1), "stm32f746g_disco")
+    with pytest.raises(BoardDescriptionError, match=message):
+        read_board(path)
 
 
 def test_a_missing_description_is_named(tmp_path: Path) -> None:

@@ -120,6 +120,27 @@ def test_too_much_flash_or_ram_does_not_fit() -> None:
         check_firmware(BOARD, replace(GOOD, sections=(big,)), IMAGE)
 
 
+def test_each_ram_must_hold_what_lies_in_it() -> None:
+    disco = find_board(Path(__file__).resolve().parents[2] / "boards", "stm32f746g_disco")
+    (sram,) = disco.sectioned_rams
+    load = disco.application.load_address
+    image = struct.pack("<II", disco.application.initial_stack_pointer, load + 0x301) + bytes(0x400)
+    good = replace(
+        GOOD,
+        entry=load + 0x301,
+        segments=(Segment(load, image, len(image)),),
+        sections=(Section(".sram", sram.origin, sram.length, in_file=False),),
+    )
+    check_firmware(disco, good, image)
+    assert ram_used(disco, good) == sram.length
+    for section in (
+        Section(".sram", sram.origin, sram.length + 1, in_file=False),
+        Section(".bss", disco.ram.origin, disco.ram.length - 8, in_file=False),
+    ):
+        with pytest.raises(FirmwareDoesNotFitError, match="bytes of RAM there"):
+            check_firmware(disco, replace(good, sections=(section,)), image)
+
+
 @given(st.binary(max_size=300))
 def test_noise_is_never_read_as_an_elf(noise: bytes) -> None:
     with pytest.raises(FirmwareInvalidError):

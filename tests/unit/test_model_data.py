@@ -14,7 +14,7 @@ import pytest
 from model.data import NOISE, load_data, make_sine_data, save_data
 from model.files import unzip, write_file, zip_bytes
 from model.reference import float_inputs, int8_inputs
-from model.training import sample_orders
+from model.training import number_shared_objects, sample_orders
 from toolchain.imports import module_closure
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -85,6 +85,14 @@ def test_each_epoch_has_another_order_of_all_samples() -> None:
     # The first epochs of a longer training are those of a shorter one.
     assert tuple(next(sample_orders(3, 20, 1))) == tuple(orders[0])
     assert tuple(next(sample_orders(4, 20, 1))) != tuple(orders[0])
+
+
+def test_shared_objects_are_numbered_as_they_appear_and_stay_shared() -> None:
+    def config(one: int, other: int) -> dict[str, object]:
+        policies = [{"class_name": "P", "shared_object_id": each} for each in (one, other, one)]
+        return {"layers": policies, "shared_object_id": other, "name": one}
+
+    assert number_shared_objects(config(7001, 7002)) == {**config(1, 2), "name": 7001}
 
 
 def test_int8_inputs_are_those_that_the_firmware_tries() -> None:

@@ -214,7 +214,10 @@ def test_the_board_has_as_many_interrupts_as_the_description() -> None:
 
 
 def chip() -> Apollo3:
-    return Apollo3(Surroundings(EDGE, Clock(lambda: 0), lambda _byte: None, lambda: 0))
+    surroundings = Surroundings(
+        EDGE, Clock(lambda: 0), lambda _byte: None, lambda: 0, lambda _address, _size: None
+    )
+    return Apollo3(surroundings)
 
 
 @pytest.mark.parametrize("peripheral", chip().peripherals, ids=lambda each: each.name)
@@ -272,7 +275,7 @@ def test_the_simulators_timer_sources_are_those_of_the_description(output: int) 
     name = f"OUTCFG{output // 10}"
     described = register("ctimer", name)
     field = described.fields[f"CFG{output}"]
-    timers = Ctimer(lambda _output: True, lambda: 0)
+    timers = Ctimer(lambda: 0)
     # Each half timer is high for another part of 100 counts.
     part = {
         f"{half}{timer}OUT": (16 * (half == "B") + timer + 1) / 100

@@ -147,7 +147,7 @@ def test_traps_that_cannot_be_taken_are_refused(bit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "identity"), [("cortex-m4", 0x410F_C241), ("cortex-m7", 0x411F_C270)]
+    ("cpu", "identity"), [("cortex-m4", 0x410F_C241), ("cortex-m7", 0x410F_C271)]
 )
 def test_the_core_tells_which_it_is(cpu: str, identity: int) -> None:
     check = (Peek(SCS + 0xD00), *expect(identity))

@@ -78,7 +78,7 @@ def test_the_duty_is_the_counts_above_the_first_compare(
     compare: tuple[int, int], inverted: bool
 ) -> None:
     low, last = compare
-    timer = Ctimer(lambda _output: True, lambda: 0)
+    timer = Ctimer(lambda: 0)
     polarity = POLARITY if inverted else 0
     timer.write(0xCC, 4, CLR | polarity)
     timer.write(0xC4, 4, last << 16 | low)
@@ -126,16 +126,22 @@ def test_the_upper_half_of_a_timer_drives_its_own_output() -> None:
 
 
 def test_an_output_that_is_switched_off_is_refused() -> None:
-    used = (*TIMER, select(24, 1), Blamed(select(24, 2)))
-    message = refused(CONSOLE, used, LED_PAD, SHOWN)
-    assert "timer output CT24 is used but switched off" in message
+    message = refused(CONSOLE, TIMER, UNLOCK, Blamed(pad(46, 0x10)), LOCK, SHOWN)
+    assert "pad 46 was given to timer output CT24, which is switched off" in message
     assert "bit 24 of GPIO.CTENCFG is 1" in message
     assert "clear bit 24 of GPIO.CTENCFG (0x40010118)" in message
 
 
-def test_an_output_switched_off_is_blamed_on_its_own_selection() -> None:
-    used = (*TIMER, Blamed(select(24, 3)), Poke(OUTCFG2, RESET_OUTCFG2 | 3 << 12 & ~(7 << 28)))
-    assert "timer output CT24" in refused(CONSOLE, used, LED_PAD, SHOWN)
+def test_an_output_switched_off_again_is_blamed_on_its_pad() -> None:
+    off = Poke(CTENCFG, 0xFFFF_FFFF)
+    given = (UNLOCK, Blamed(pad(46, 0x10)), pad(46, 0x14), LOCK)
+    assert "timer output CT24" in refused(CONSOLE, TIMER, LED_OUTPUT, given, off, SHOWN)
+
+
+def test_a_wrong_source_is_blamed_on_its_own_selection() -> None:
+    # Another output's source is written after it, in the same register.
+    both = (Blamed(select(24, 5)), Poke(OUTCFG2, RESET_OUTCFG2 & ~(7 << 12 | 7) | 5 << 12))
+    assert "timer output CT24" in refused(CONSOLE, LED, both, SHOWN)
 
 
 @pytest.mark.parametrize("byte", [0x00, 0x08, 0x18, 0x38])

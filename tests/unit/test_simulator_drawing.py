@@ -4,6 +4,7 @@ import io
 import math
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -208,6 +209,7 @@ def test_the_terminal_shows_each_led_where_it_is_lit() -> None:
         (0.0, " ", " "),
         (1e-6, " ", "▁"),
         (0.25, " ", "▄"),
+        (0.47, " ", "█"),
         (0.5, " ", "█"),
         (0.51, "▁", "█"),
         (0.75, "▄", "█"),
@@ -217,6 +219,17 @@ def test_the_terminal_shows_each_led_where_it_is_lit() -> None:
 def test_the_terminal_shows_how_bright_a_led_is(brightness: float, upper: str, lower: str) -> None:
     drawing = draw_leds(period(64, lambda _x: {"blue": brightness}))
     assert bars(drawing, "blue") == [upper * 64, lower * 64]
+
+
+@pytest.mark.parametrize(
+    ("brightness", "column"),
+    [(0.0, "    "), (0.01, "   ▁"), (0.25, "   █"), (0.375, "  ▄█"), (0.75, " ███"), (1.0, "████")],
+)
+def test_a_single_led_is_drawn_twice_as_high(brightness: float, column: str) -> None:
+    run = [replace(each, brightness={"builtin": brightness}) for each in period(64, lambda _x: {})]
+    drawn = bars(draw_leds(run), "builtin", rows=4)
+    assert drawn == [level * 64 for level in column]
+    assert len(draw_leds(run).splitlines()) == 5
 
 
 def test_a_column_shows_the_mean_of_its_inferences() -> None:

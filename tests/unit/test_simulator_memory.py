@@ -281,6 +281,17 @@ def test_a_stack_that_is_just_full_is_not_refused(
     assert run(FPU, take(size), Raw(code), DONE).console == "done\n"
 
 
+def test_a_large_local_variable_is_refused_wherever_it_is_written() -> None:
+    # str r3, [sp, #1020]
+    message = refused(take(0x3000), Blamed(Raw((0x93FF,))))
+    assert f"was written {0x3000 - 1020} bytes below its top" in message
+
+
+def test_a_stack_that_is_too_deep_is_refused_at_a_write_to_anything_else() -> None:
+    message = refused(take(0x2800), Blamed(Poke(RAM, 1)))
+    assert f"the stack overflowed: its pointer is {0x2800} bytes below its top" in message
+
+
 def test_endless_recursion_overflows_the_stack_in_the_function_that_calls_itself() -> None:
     # push {r4-r7, lr}; bl to itself
     message = refused(Call(FUNCTIONS), functions=[Blamed(Raw((0xB5F0, 0xF7FF, 0xFFFD)))])

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toolchain.boards import find_board
-from toolchain.firmware.elf import FirmwareElf, Section, Segment
+from toolchain.firmware.elf import FirmwareElf, Section, Segment, ram_used
 from toolchain.firmware.size import Piece, layer_of, parse_link_map, size_report
 
 BOARD = find_board(Path(__file__).resolve().parents[2] / "boards", "sparkfun_edge")
@@ -107,3 +108,58 @@ def test_library_members_are_told_apart_by_their_source() -> None:
     assert layer_of(member % "unknown.cc", sources) == "runtime"
     assert layer_of("/usr/lib/libgcc.a(_arm_addsubdf3.o)", sources) == "libc"
     assert layer_of("/usr/lib/crti.o", sources) == "libc"
+
+
+STRINGS = f"""\
+Linker script and memory map
+
+.rodata         0x{LOAD:08x}       0x40
+ .rodata.a.str1.1
+                0x{LOAD:08x}       0x1e obj/boards/common/runtime.cc.o
+                                   0x0a (size before relaxing)
+ .rodata.b.str1.1
+                0x{LOAD + 0x1E:08x}       0x14 obj/tflm/hello_world/console.cc.o
+ .rodata.table  0x{LOAD + 0x1E:08x}       0x10 obj/model/sine_int8/model_data.cc.o
+ .rodata.c.str1.4
+                0x{LOAD + 0x2E:08x}        0x6 obj/model/sine_int8/model_operators.cc.o
+"""
+
+
+def test_merged_strings_are_divided_among_those_that_they_came_from() -> None:
+    pieces = {piece.section: piece for piece in parse_link_map(STRINGS)}
+    own, other = pieces[".rodata.a.str1.1"], pieces[".rodata.b.str1.1"]
+    assert (own.address, own.size) == (LOAD, 0x0A)
+    assert (other.address, other.size) == (LOAD + 0x0A, 0x14)
+    assert pieces[".rodata.table"].size == 0x10
+    assert pieces[".rodata.c.str1.4"].address == LOAD + 0x2E
+
+
+def test_every_ram_counts_and_the_frame_buffer_is_a_layer_of_its_own() -> None:
+    disco = find_board(Path(__file__).resolve().parents[2] / "boards", "stm32f746g_disco")
+    (sram,) = disco.sectioned_rams
+    text = f"""\
+Linker script and memory map
+
+.sram           0x{sram.origin:08x}      0x120
+ .bss.framebuffer
+                0x{sram.origin:08x}      0x100 obj/boards/stm32f746g_disco/display.cc.o
+ .bss.arena     0x{sram.origin + 0x100:08x}       0x20 obj/tflm/hello_world/inference.cc.o
+.bss            0x{disco.ram.origin:08x}        0x8
+ .bss.x         0x{disco.ram.origin:08x}        0x8 obj/boards/stm32f746g_disco/board.cc.o
+"""
+    elf = dataclasses.replace(
+        ELF,
+        segments=(),
+        sections=(
+            Section(".sram", sram.origin, 0x120, in_file=False),
+            Section(".bss", disco.ram.origin, 8, in_file=False),
+        ),
+    )
+    report = size_report(disco, elf, text)
+    assert {part.layer: part.ram for part in report.layers} == {
+        "frame buffer": 0x100,
+        "application": 0x20,
+        "board": 8,
+    }
+    assert (report.ram_used, report.ram_available) == (0x128, 320 * 1024)
+    assert ram_used(disco, elf) == 0x128

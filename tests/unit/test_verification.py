@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from toolchain.errors import VerificationError
 from toolchain.verification import (
     Agreement,
+    Observation,
     Reference,
     agreement,
+    bits_of_float,
     compare,
     float_of_bits,
     read_reference,
@@ -22,7 +25,7 @@ from toolchain.verification import (
 )
 
 SCALE = 2 * math.pi / 255
-AGREES = Agreement(inferences=1000, known=1000, equal=1000)
+AGREES = Agreement(inferences=1000, known=1000, equal=1000, converted=1000)
 
 
 def bits(value: float) -> int:
@@ -50,6 +53,19 @@ def int8_reference() -> Reference:
 
 def observed(reference: Reference) -> dict[int, int]:
     return dict(zip(reference.inputs, reference.tflm, strict=True))
+
+
+def observations(reference: Reference) -> list[Observation]:
+    """What an application prints that goes through all inputs."""
+    return [
+        Observation(
+            raw_in,
+            raw_out,
+            bits_of_float(reference.input_value(raw_in)),
+            bits_of_float(reference.output_value(raw_out)),
+        )
+        for raw_in, raw_out in observed(reference).items()
+    ]
 
 
 def test_equal_outputs_pass_and_litert_is_only_reported() -> None:
@@ -81,16 +97,51 @@ def test_a_model_that_is_no_sine_fails_although_firmware_and_model_agree() -> No
 def test_the_image_itself_must_agree_too() -> None:
     reference = int8_reference()
     result = compare(reference, observed(reference))
-    pairs = list(observed(reference).items())
-    require_passed(result, agreement(reference, pairs))
-    pairs[9] = (pairs[9][0], pairs[9][1] - 1)
+    printed = observations(reference)
+    require_passed(result, agreement(reference, printed))
+    wrong = printed[9].raw_out - 1
+    printed[9] = replace(
+        printed[9], raw_out=wrong, y_bits=bits_of_float(reference.output_value(wrong))
+    )
     with pytest.raises(VerificationError, match="255 of 256 outputs of the flashable image"):
-        require_passed(result, agreement(reference, pairs))
+        require_passed(result, agreement(reference, printed))
+
+
+@pytest.mark.parametrize("change", [{"x_bits": bits(0.5)}, {"y_bits": bits(0.5)}, {"raw_in": 40}])
+def test_an_image_must_print_the_numbers_that_its_raw_values_stand_for(
+    change: dict[str, int],
+) -> None:
+    reference = int8_reference()
+    result = compare(reference, observed(reference))
+    printed = observations(reference)
+    changed = replace(printed[9], **change)
+    printed[9] = replace(changed, raw_out=observed(reference)[changed.raw_in])
+    found = agreement(reference, printed)
+    assert (found.equal, found.converted) == (256, 255)
+    with pytest.raises(VerificationError, match="only 255 of 256 inferences of the flashable"):
+        require_passed(result, found)
+
+
+@given(st.floats(-10, 20, width=32))
+def test_an_input_that_is_cut_off_or_rounded_is_converted(x: float) -> None:
+    reference = int8_reference()
+    exact = max(-128.0, min(127.0, x / SCALE - 128))
+    for raw_in in {math.floor(exact), round(exact), math.ceil(exact)}:
+        raw_out = observed(reference)[raw_in]
+        y_bits = bits_of_float(reference.output_value(raw_out))
+        assert agreement(reference, [Observation(raw_in, raw_out, bits(x), y_bits)]).converted == 1
+    for raw_in in {max(-128, math.floor(exact) - 2), min(127, math.ceil(exact) + 2)}:
+        if abs(raw_in - exact) > 1.01:
+            raw_out = observed(reference)[raw_in]
+            y_bits = bits_of_float(reference.output_value(raw_out))
+            seen = Observation(raw_in, raw_out, bits(x), y_bits)
+            assert agreement(reference, [seen]).converted == 0
 
 
 def test_an_image_with_no_known_input_proves_nothing() -> None:
     reference = float_reference()
-    unknown = agreement(reference, [(bits(100.0), 0), (bits(101.0), 0)])
+    strange = [Observation(raw, 0, raw, 0) for raw in (bits(100.0), bits(101.0))]
+    unknown = agreement(reference, strange)
     assert (unknown.inferences, unknown.known) == (2, 0)
     with pytest.raises(VerificationError, match="0 of 0"):
         require_passed(compare(reference, observed(reference)), unknown)

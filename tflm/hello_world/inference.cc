@@ -17,7 +17,8 @@ constexpr bool kIsInt8 = kModelType == kTfLiteInt8;
 static_assert(kIsInt8 || kModelType == kTfLiteFloat32, "the model is neither int8 nor float");
 static_assert(kModelArenaSize > 0 && kModelArenaSize % 16 == 0, "the arena is in blocks of 16");
 
-alignas(16) uint8_t g_arena[kModelArenaSize];
+// In a section of its own, so that a board with several RAMs may say where it lies.
+alignas(16) __attribute__((section(".bss.arena"))) uint8_t g_arena[kModelArenaSize];
 
 // Space for an object that is made in setup and never destroyed: no destructor is registered, so
 // nothing of the C library's exit machinery is linked.

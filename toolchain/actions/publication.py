@@ -86,7 +86,7 @@ def _replace(store: Store, files: Mapping[PurePosixPath, Digest], folder: Path) 
 def _holds_exactly(
     folder: Path, files: Mapping[PurePosixPath, Digest], reports: frozenset[PurePosixPath]
 ) -> bool:
-    expected_folders = {parent for path in files for parent in path.parents}
+    expected_folders = {parent for path in {*files, *reports} for parent in path.parents}
     found: set[PurePosixPath] = set()
     try:
         if not stat.S_ISDIR(folder.lstat().st_mode):

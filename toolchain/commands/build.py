@@ -20,19 +20,28 @@ from toolchain.firmware.size import LayerSize, SizeReport
 from toolchain.flashing.instructions import NAME as FLASHING
 from toolchain.flashing.instructions import instructions
 from toolchain.layout import Layout
-from toolchain.pipeline import Application, BuildType, Model, firmware_name
+from toolchain.machine import MACHINE_RECORD, remember_machines
+from toolchain.pipeline import (
+    Application,
+    BuildType,
+    Model,
+    firmware_name,
+    published_path,
+    story_files,
+)
 
 ALL_TARGETS = "all"
 SIZE_SCHEMA = "tinyml-toolchain/size/1"
 
 SIMULATION_REPORT = PurePosixPath("simulation.json")
 SIMULATION_PICTURE = PurePosixPath("simulation.png")
+DISPLAY_PICTURE = PurePosixPath("display.png")
 VERIFY_REPORT = PurePosixPath("verify.json")
-REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, VERIFY_REPORT)
+REPORTS = (SIMULATION_REPORT, SIMULATION_PICTURE, DISPLAY_PICTURE, VERIFY_REPORT)
 """What other commands write beside a firmware; gone as soon as the firmware is another one."""
 
 # What GNU ld says when a section leaves its memory region, and the linker script's own assertions.
-_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit")
+_DOES_NOT_FIT = ("will not fit in region", "overflowed by", "does not fit", "reach into the stack")
 
 
 @dataclass(frozen=True)
@@ -105,31 +114,46 @@ def run_firmware_steps(
     steps = pipeline.firmware_steps(boards, models, build_type, applications)
     steps += [pipeline.reference(model) for model in models]
     try:
-        return session.runner.run(steps)
+        results = session.runner.run(steps)
     except StepFailedError as error:
-        if any(sign in str(error) for sign in _DOES_NOT_FIT):
+        said = [
+            line.rpartition("/ld: ")[2].strip()
+            for line in str(error).splitlines()
+            if any(sign in line for sign in _DOES_NOT_FIT)
+        ]
+        if said:
+            step = error.what.partition(" failed ")[0]
+            smaller = "" if build_type == "release" else ", or build with --build-type release"
             raise FirmwareDoesNotFitError(
-                "the firmware does not fit the board's memory",
-                why=str(error),
-                next_step="make the model or its tensor arena smaller, or build with "
-                "--build-type release",
+                f"the firmware does not fit the board's memory: {step}",
+                why=f"the linker says: {'; '.join(said)}",
+                next_step=f"make the model or its tensor arena smaller{smaller}; {error.next_step}",
             ) from error
         raise
+    remember_machines(session.layout, results)
+    return results
 
 
 def publish_model(
     session: Session, model: Model, results: Mapping[str, StepResult]
 ) -> Mapping[PurePosixPath, Digest]:
-    """Put everything known of ``model``'s family under ``build/model/<family>``."""
+    """Put everything known of ``model``'s family under ``build/model/<family>``.
+
+    What ``./invoke train`` tells about the same network stays there.
+    """
     family = model.family
     files: dict[PurePosixPath, Digest] = {}
     for name, result in results.items():
-        verb, _, subject = name.partition(" ")
-        if verb in {"train", "convert"} and subject == family:
-            files |= result.outputs
-        elif verb in {"embed", "reference"}:
-            files |= {PurePosixPath(subject) / path: it for path, it in result.outputs.items()}
-    publish(session.runner.store, files, session.layout.build / "model" / family)
+        for path, digest in result.outputs.items():
+            place = published_path(family, name, path)
+            if place is not None:
+                files[place] = digest
+    publish(
+        session.runner.store,
+        files,
+        session.layout.build / "model" / family,
+        reports=story_files(family) | {MACHINE_RECORD},
+    )
     return files
 
 

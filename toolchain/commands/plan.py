@@ -23,7 +23,7 @@ def plan(
 
 def plan_summary(steps: Sequence[PlannedStep]) -> str:
     """Return one line for each step: what happens to it, and why."""
-    width = max(len(step.name) for step in steps)
+    width = max((len(step.name) for step in steps), default=0)
     return "\n".join(
         f"{_STATES[step.will_run]:<8}{step.name:<{width}}  {'; '.join(step.reasons)}".rstrip()
         for step in steps

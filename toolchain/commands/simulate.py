@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator import SimulationRequest, SimulationResult, simulate
-from toolchain.commands.build import SIMULATION_PICTURE, SIMULATION_REPORT, BuiltFirmware
+from toolchain.commands.build import (
+    DISPLAY_PICTURE,
+    SIMULATION_PICTURE,
+    SIMULATION_REPORT,
+    BuiltFirmware,
+)
 from toolchain.digest import Digest
 
 SIMULATION_SCHEMA = "tinyml-toolchain/simulation/1"
@@ -29,6 +34,7 @@ class SimulatedRun:
         image_sha256: of the flashable file that ran.
         report: ``simulation.json``.
         picture: ``simulation.png``; None when there were too few inferences to draw.
+        display: ``display.png``, what the display showed at the end; None on a board without one.
     """
 
     firmware: BuiltFirmware
@@ -36,6 +42,7 @@ class SimulatedRun:
     result: SimulationResult
     report: Path
     picture: Path | None
+    display: Path | None
 
     def as_json(self) -> dict[str, object]:
         """Return what ``simulation.json`` holds."""
@@ -74,7 +81,7 @@ def run_image(firmware: BuiltFirmware, inferences: int) -> tuple[bytes, Simulati
 
 
 def simulate_all(firmwares: Iterable[BuiltFirmware], inferences: int) -> tuple[SimulatedRun, ...]:
-    """Run each firmware, and write ``simulation.json`` and ``simulation.png`` beside it.
+    """Run each firmware, and write ``simulation.json`` and its pictures beside it.
 
     Raises:
         ToolchainError: see ``run_image``; what was there of an earlier run stays.
@@ -83,7 +90,7 @@ def simulate_all(firmwares: Iterable[BuiltFirmware], inferences: int) -> tuple[S
 
 
 def _simulate(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
-    from simulator.picture import can_be_drawn, write_picture
+    from simulator.picture import can_be_drawn, write_picture, write_screen
     from toolchain.actions.action_cache import write_atomically
 
     image, result = run_image(firmware, inferences)
@@ -95,6 +102,7 @@ def _simulate(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
         result=result,
         report=firmware.folder / SIMULATION_REPORT,
         picture=picture if drawn else None,
+        display=firmware.folder / DISPLAY_PICTURE if result.screen else None,
     )
     write_atomically(run.report, (json.dumps(run.as_json(), indent=1) + "\n").encode())
     if drawn:
@@ -102,4 +110,6 @@ def _simulate(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
         write_picture(picture, result.inferences, title)
     else:
         picture.unlink(missing_ok=True)
+    if result.screen and run.display:
+        write_screen(run.display, result.screen)
     return run

@@ -27,6 +27,7 @@ from toolchain.pipeline import Application, BuildType, Model, firmware_name
 from toolchain.verification import (
     Agreement,
     Comparison,
+    Observation,
     agreement,
     compare,
     read_reference,
@@ -95,7 +96,7 @@ def verify(
 ) -> tuple[VerifiedFirmware, ...]:
     """Build what is not up to date, run ``hello_world_test`` and the image itself, and compare.
 
-    Every ``verify.json`` is written before a failure is raised.
+    Where outputs differ, every ``verify.json`` is written before that is raised.
 
     Raises:
         VerificationError: a firmware computes something else than its model.
@@ -121,6 +122,9 @@ def _verify(
     from toolchain.actions.action_cache import write_atomically
     from toolchain.digest import Digest
 
+    report = firmware.folder / VERIFY_REPORT
+    # Whatever ends this before there is a new one, an older one must not say that all is well.
+    report.unlink(missing_ok=True)
     store, model = session.runner.store, firmware.model
     name = firmware_name("hello_world_test", firmware.board, model, firmware.build_type)
     program = {
@@ -159,13 +163,16 @@ def _verify(
         image=agreement(
             reference,
             [
-                (each.x_bits, each.y_bits)
-                if each.raw_in is None or each.raw_out is None
-                else (each.raw_in, each.raw_out)
+                Observation(
+                    each.x_bits if each.raw_in is None else each.raw_in,
+                    each.y_bits if each.raw_out is None else each.raw_out,
+                    each.x_bits,
+                    each.y_bits,
+                )
                 for each in run.inferences
             ],
         ),
-        report=firmware.folder / VERIFY_REPORT,
+        report=report,
     )
     data = json.dumps(verified.as_json(), indent=2) + "\n"
     write_atomically(verified.report, data.encode())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 OS_RELEASE = Path("/etc/os-release")
 
+START_ADVICE = "sudo systemctl start docker, or sudo service docker start"
+
 _DEBIAN = "sudo apt-get install docker.io && sudo usermod -aG docker $USER, then log in again"
 _FEDORA = (
     "sudo dnf install moby-engine && sudo systemctl enable --now docker && "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.console import Reporter
-from toolchain.engine.advice import install_advice, permission_advice
+from toolchain.engine.advice import START_ADVICE, install_advice, permission_advice
 from toolchain.engine.discovery import DEFAULT_SOCKET, Candidate, candidates
 from toolchain.engine.host_packages import install_packages, may_install
 from toolchain.environment import NO_INSTALL_VARIABLE
@@ -66,6 +69,24 @@ class Engine:
         """Return a further client whose reads end after ``seconds`` of silence."""
         return _client(self.address, seconds)
 
+    @contextmanager
+    def builder(self) -> Iterator[Any]:
+        """Yield a further client whose builds hand out none of the user's registry passwords.
+
+        By default the SDK sends all of them with every build, and fails where the program that
+        keeps them is missing, as Docker Desktop's is in many a Linux under Windows.
+        """
+        client = _client(self.address, CALL_SECONDS)
+        try:
+            with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as settings:
+                # With none at all the SDK would read the user's file once more.
+                json.dump({"auths": {"nowhere.invalid": {}}}, settings)
+                settings.flush()
+                client.api.reload_config(settings.name)
+            yield client
+        finally:
+            client.close()
+
 
 class _NoAnswerError(Exception):
     """The address does not answer; the text says why."""
@@ -96,20 +117,23 @@ def _connect(candidate: Candidate, minimum_api: str, *, private: bool = False) -
         raise _NoAnswerError("there is no such context")
     if not candidate.local:
         raise EngineUnavailableError(
-            f"{candidate.origin} is on another machine",
-            why="steps read and write this machine's folders through bind mounts, "
-            "which only an engine on this machine can do",
+            f"{candidate.origin} is not on this machine",
+            why="steps read and write this machine's folders through bind mounts, which only an "
+            "engine here can do: at unix://, npipe:// or tcp:// to localhost",
             next_step="use a local engine: unset DOCKER_HOST, or docker context use default",
         )
     try:
         client = _client(candidate, PROBE_SECONDS)
         api = client.api.api_version
         if api_number(api) < api_number(minimum_api):
-            raise _too_old(candidate, api, minimum_api)
+            raise _too_old(candidate, f"API {api}", minimum_api)
         about = client.info()
         version = client.version().get("Version", "unknown")
     except InvalidVersion as error:
-        raise _too_old(candidate, str(error), minimum_api) from error
+        # The SDK's own limit, which it names.
+        limit = re.search(r"\d+\.\d+", str(error))
+        spoken = f"an API below {limit[0]}" if limit else f"another API ({error})"
+        raise _too_old(candidate, spoken, minimum_api) from error
     except (DockerException, RequestException, OSError, ValueError) as error:
         raise _NoAnswerError(str(error)) from error
     client.api.timeout = CALL_SECONDS
@@ -126,10 +150,10 @@ def _connect(candidate: Candidate, minimum_api: str, *, private: bool = False) -
     )
 
 
-def _too_old(candidate: Candidate, api: str, minimum_api: str) -> EngineTooOldError:
+def _too_old(candidate: Candidate, spoken: str, minimum_api: str) -> EngineTooOldError:
     return EngineTooOldError(
         f"the Docker Engine of {candidate.origin} is too old",
-        why=f"it speaks API {api}, and {minimum_api} is needed (Docker 20.10 or newer)",
+        why=f"it speaks {spoken}, and API {minimum_api} is needed (Docker 20.10 or newer)",
         next_step=f"update it, for example: {install_advice()}",
     )
 
@@ -148,9 +172,10 @@ def _unavailable(failures: list[tuple[Candidate, str]], next_step: str) -> Engin
     )
 
 
-def _forbidden(candidate: Candidate) -> bool:
-    path = candidate.socket
-    return path is not None and path.exists() and not os.access(path, os.R_OK | os.W_OK)
+def _advice(environ: Mapping[str, str]) -> str:
+    if platform.system() == "Linux" and find_dockerd(environ) is not None:
+        return f"Docker is installed; start it: {START_ADVICE}"
+    return install_advice()
 
 
 def _get_dockerd(
@@ -158,7 +183,7 @@ def _get_dockerd(
 ) -> Path:
     """Return dockerd, installed first where that is allowed."""
     if platform.system() != "Linux" or os.geteuid() != 0:
-        raise _unavailable(failures, install_advice())
+        raise _unavailable(failures, _advice(environ))
     dockerd = find_dockerd(environ)
     if dockerd is not None:
         return dockerd
@@ -209,7 +234,7 @@ def open_engine(
 
     Raises:
         EngineUnavailableError: no engine answers and none may or can be started, or it is on
-            another machine.
+            another machine, or its socket may not be opened.
         EngineTooOldError: the engine's API is older than the pinned minimum.
         PinsError: ``pins.toml`` cannot be read.
     """
@@ -237,7 +262,7 @@ def _find(
         try:
             return _connect(candidate, minimum_api)
         except _NoAnswerError as error:
-            if _forbidden(candidate):
+            if candidate.socket is not None and "Permission denied" in str(error):
                 raise EngineUnavailableError(
                     f"the Docker Engine's socket {candidate.socket} may not be opened",
                     why="permission denied: this user is not in the group that owns it",
@@ -251,16 +276,20 @@ def _find(
             reporter.warning(f"{candidate.origin} does not answer ({why}); using a private engine")
     if not installed and _service_answers():
         service = Candidate("the installed service", f"unix://{DEFAULT_SOCKET}")
-        return _connect(service, minimum_api)
+        return _connect_started(service, minimum_api, private=False)
 
     from toolchain.engine.private import private_engine
 
     socket = stack.enter_context(private_engine(layout, dockerd, reporter, environ))
-    private = Candidate("a private engine", f"unix://{socket}")
+    started = Candidate("a private engine", f"unix://{socket}")
+    return _connect_started(started, minimum_api, private=True)
+
+
+def _connect_started(candidate: Candidate, minimum_api: str, *, private: bool) -> Engine:
     try:
-        return _connect(private, minimum_api, private=True)
+        return _connect(candidate, minimum_api, private=private)
     except _NoAnswerError as error:
-        raise _unavailable([(private, _short(error))], install_advice()) from error
+        raise _unavailable([(candidate, _short(error))], install_advice()) from error
 
 
 def _short(error: Exception) -> str:

@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -36,6 +36,8 @@ _LOG_LINES = 5
 # is <exec>/containerd/containerd-debug.sock or <exec>/libnetwork/<12 digits>.sock.
 _MAX_RUN_BYTES = 107 - len("/exec/containerd/containerd-debug.sock")
 _SHORT_RUN_ROOT = Path("/run")
+_SPECIAL = frozenset("#?;%")
+"""What means something else in the address unix://..."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def private_paths(layout: Layout) -> PrivatePaths:
     """Return where this cache's engine keeps its files."""
     folder = layout.engine
     run = folder / "run"
-    if len(os.fsencode(run)) > _MAX_RUN_BYTES:
+    if len(os.fsencode(run)) > _MAX_RUN_BYTES or not _SPECIAL.isdisjoint(str(run)):
         short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
         run = _SHORT_RUN_ROOT / f"tinyml-{short}"
     return PrivatePaths(folder, run)
@@ -305,11 +307,35 @@ def _clear(paths: PrivatePaths) -> None:
     pid = engine_pid(paths)
     if pid is not None:
         _terminate(pid)
+    _kill_orphans(paths.exec_root)
     _unmount_below(paths.run)
     _unmount_below(paths.data)
     for path in (paths.socket, paths.pid_file):
         path.unlink(missing_ok=True)
     shutil.rmtree(paths.exec_root, ignore_errors=True)
+
+
+def _kill_orphans(exec_root: Path) -> None:
+    """Kill the containers of an engine that was killed itself, and what minds them.
+
+    Nothing else would end them: the next engine starts without knowing of them.
+    """
+    inside = os.fsencode(exec_root) + b"/"
+    parents, doomed = {}, set[int]()
+    for entry in Path("/proc").iterdir():
+        try:
+            pid = int(entry.name)
+            parents[pid] = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if any(argument.startswith(inside) for argument in arguments):
+            doomed.add(pid)
+    while children := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
+        doomed |= children
+    for pid in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def mounts_below(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from toolchain.boards import Board
+from toolchain.boards import Board, Memory
 from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError
 from toolchain.firmware.image import image_problems
 
@@ -162,18 +162,24 @@ def check_firmware(board: Board, elf: FirmwareElf, image: bytes) -> None:
             why="; ".join(problems[1:]),
             next_step="check the board's startup code and board.toml",
         )
-    used = ram_used(board, elf)
-    if used + application.stack_size > board.ram.length:
-        raise FirmwareDoesNotFitError(
-            f"data needs {used:,} bytes and the stack {application.stack_size:,}, "
-            f"{board.title} has {board.ram.length:,} bytes of RAM",
-            next_step="make the tensor arena smaller",
-        )
+    for ram in board.rams:
+        used = _used_of(ram, elf)
+        stack = application.stack_size if ram == board.ram else 0
+        if used + stack > ram.length:
+            raise FirmwareDoesNotFitError(
+                f"data needs {used:,} bytes and the stack {stack:,}, "
+                f"{board.title} has {ram.length:,} bytes of RAM there ({ram.name})",
+                next_step="make the tensor arena smaller",
+            )
 
 
 def ram_used(board: Board, elf: FirmwareElf) -> int:
-    """Return the bytes of RAM that data occupies, the stack not counted."""
-    return sum(section.size for section in elf.sections if board.ram.contains(section.address, 1))
+    """Return the bytes of all RAMs that data occupies, the stack not counted."""
+    return sum(_used_of(ram, elf) for ram in board.rams)
+
+
+def _used_of(ram: Memory, elf: FirmwareElf) -> int:
+    return sum(section.size for section in elf.sections if ram.contains(section.address))
 
 
 def _header_problems(board: Board, elf: FirmwareElf) -> list[str]:

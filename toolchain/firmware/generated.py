@@ -1,6 +1,6 @@
-"""Renders what make needs to know of a board: the linker script and a fragment of variables.
+"""Renders what make needs to know of a board: the linker script and fragments of variables.
 
-Both are functions of ``board.toml`` alone, so that a memory map is written down once.
+All are functions of ``board.toml`` alone, so that a memory map is written down once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MEMORY
 {
   flash (rx)  : ORIGIN = $flash_origin, LENGTH = $flash_length
   ram   (rwx) : ORIGIN = $ram_origin, LENGTH = $ram_length
-}
+$more_memories}
 
 __initial_stack_pointer = $stack_pointer;
 __stack_limit = $stack_limit;
@@ -55,6 +55,14 @@ SECTIONS
     __init_array_end = .;
   } > flash
 
+  /* What startup sets to zero: first address and one past the last. */
+  .zero_table : ALIGN(4)
+  {
+    __zero_table_start = .;
+    LONG(__bss_start) LONG(__bss_end)
+$zeroed    __zero_table_end = .;
+  } > flash
+
   .data : ALIGN(8)
   {
     __data_start = .;
@@ -66,7 +74,7 @@ SECTIONS
   __image_end = LOADADDR(.data) + SIZEOF(.data);
   __image_length = ABSOLUTE(__image_end - __image_start);
 
-  .bss (NOLOAD) : ALIGN(8)
+$more_sections  .bss (NOLOAD) : ALIGN(8)
   {
     __bss_start = .;
     *(SORT_BY_ALIGNMENT(.bss) SORT_BY_ALIGNMENT(.bss.*) COMMON)
@@ -86,6 +94,17 @@ ASSERT(__image_start == ORIGIN(flash), "the vector table is not at the load addr
 ASSERT(__vectors_end - __image_start >= $vector_bytes, "the vector table is too short")
 ASSERT(__image_end <= ORIGIN(flash) + LENGTH(flash), "the image does not fit the flash")
 ASSERT(__bss_end <= __stack_limit, "data and bss reach into the stack")
+""")
+
+# Before .bss, whose patterns would take these sections too.
+_SECTIONS_OF_A_RAM = Template("""\
+  .$name (NOLOAD) : ALIGN(8)
+  {
+    __${name}_start = .;
+$inputs    . = ALIGN(8);
+    __${name}_end = .;
+  } > $name
+
 """)
 
 _MAKE_FRAGMENT = Template("""\
@@ -114,7 +133,8 @@ def render_linker_script(board: Board) -> str:
 
     The image begins with the vector table, padded to its alignment. Data and bss lie at the start
     of the RAM, the stack grows down from ``__initial_stack_pointer``; that they do not meet is
-    asserted with the board's ``stack_size``.
+    asserted with the board's ``stack_size``. A RAM with sections of its own gets an output section
+    of its name.
     """
     application = board.application
     return _LINKER_SCRIPT.substitute(
@@ -127,6 +147,19 @@ def render_linker_script(board: Board) -> str:
         stack_limit=_hex(application.initial_stack_pointer - application.stack_size),
         vector_alignment=board.core.vector_table_alignment,
         vector_bytes=4 * board.core.vector_words,
+        more_memories="".join(
+            f"  {ram.name} (rwx) : ORIGIN = {_hex(ram.origin)}, LENGTH = {_hex(ram.length)}\n"
+            for ram in board.sectioned_rams
+        ),
+        zeroed="".join(
+            f"    LONG(__{ram.name}_start) LONG(__{ram.name}_end)\n" for ram in board.sectioned_rams
+        ),
+        more_sections="".join(
+            _SECTIONS_OF_A_RAM.substitute(
+                name=ram.name, inputs="".join(f"    *({section})\n" for section in ram.sections)
+            )
+            for ram in board.sectioned_rams
+        ),
     )
 
 
@@ -145,13 +178,22 @@ def render_make_fragment(board: Board) -> str:
     )
 
 
+def render_aliases(board: Board) -> str:
+    """Return ``aliases.mk``: a make variable for each other name of the board.
+
+    It can be read beside those of all other boards, before it is known which one is built.
+    """
+    lines = [f"TARGET_OF_{alias} := {board.name}\n" for alias in board.aliases]
+    return "".join([f"# Made from boards/{board.name}/board.toml.\n", *lines])
+
+
 def generated_files(board: Board) -> dict[PurePosixPath, bytes]:
     """Return what belongs in ``boards/<name>/generated`` of a make workspace, by workspace path."""
     folder = PurePosixPath("boards") / board.name / "generated"
-    return {
-        folder / "memory.ld": render_linker_script(board).encode("ascii"),
-        folder / "target.mk": render_make_fragment(board).encode("ascii"),
-    }
+    texts = {"memory.ld": render_linker_script(board), "target.mk": render_make_fragment(board)}
+    if board.aliases:
+        texts["aliases.mk"] = render_aliases(board)
+    return {folder / name: text.encode("ascii") for name, text in texts.items()}
 
 
 def _hex(value: int) -> str:

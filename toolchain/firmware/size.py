@@ -6,6 +6,7 @@ is read from the linker's map; what the map does not account for is alignment, a
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from toolchain.boards import Board
 from toolchain.firmware.elf import FirmwareElf, Section
 
 Layer: TypeAlias = Literal[
-    "runtime", "kernels", "model", "libc", "board", "application", "alignment"
+    "runtime", "kernels", "model", "libc", "board", "frame buffer", "application", "alignment"
 ]
 LAYERS: tuple[Layer, ...] = (
     "runtime",
@@ -25,9 +26,13 @@ LAYERS: tuple[Layer, ...] = (
     "model",
     "libc",
     "board",
+    "frame buffer",
     "application",
     "alignment",
 )
+
+FRAME_BUFFER_SECTION = ".bss.framebuffer"
+"""Input section of what a display shows: a layer of its own, because it dwarfs all other data."""
 
 LIBRARY = "libtensorflow-microlite.a"
 
@@ -36,6 +41,8 @@ _PIECE = re.compile(
     r"^ (?:(?P<name>\S+)\s+|\s+)0x(?P<address>[0-9a-f]+)\s+0x(?P<size>[0-9a-f]+)"
     r"(?:\s+(?P<origin>\S.*))?$"
 )
+_BEFORE_MERGING = re.compile(r"^\s+0x(?P<size>[0-9a-f]+) \(size before relaxing\)$")
+_STRINGS = re.compile(r"\.str\d+\.\d+$")
 _NAME_ALONE = re.compile(r"^ (?P<name>[^\s*]\S*)$")
 _FOLDERS: Mapping[str, Layer] = {"model": "model", "boards": "board", "tflm": "application"}
 _MEMBER = re.compile(r"^(?P<archive>.*)\((?P<member>[^()]+)\)$")
@@ -79,7 +86,7 @@ class SizeReport:
     Attributes:
         flash_available: bytes that the board leaves to an application.
         ram_used: bytes of data; initialised data counts in flash and in RAM.
-        ram_available: bytes of the RAM, the stack included.
+        ram_available: bytes of all RAMs, the stack included.
         stack: bytes kept for the stack, beside ``ram_used``.
         layers: the parts; they add up to ``flash_used`` and ``ram_used``.
     """
@@ -93,14 +100,23 @@ class SizeReport:
 
 
 def parse_link_map(text: str) -> tuple[Piece, ...]:
-    """Return the input sections that a GNU ld map lists with a size, in its order."""
+    """Return the input sections that a GNU ld map lists with a size, in its order.
+
+    Equal strings are stored once. The map then lists the first section of strings with the bytes of
+    all that are left, and the others, of no bytes any more, with those that they had; here each has
+    its share.
+    """
     _, _, placed = text.partition(_MAP_START)
-    pieces = []
+    pieces: list[Piece] = []
+    merged: dict[int, int] = {}
     waiting = ""
     output = ""
     for line in placed.splitlines():
         if line and not line[0].isspace():
             output = line.split()[0]
+            continue
+        if (before := _BEFORE_MERGING.match(line)) and pieces:
+            merged[len(pieces) - 1] = int(before["size"], 16)
             continue
         if alone := _NAME_ALONE.match(line):
             waiting = alone["name"]
@@ -115,7 +131,43 @@ def parse_link_map(text: str) -> tuple[Piece, ...]:
             pieces.append(
                 Piece(output, name, int(match["address"], 16), size, match["origin"].strip())
             )
-    return tuple(pieces)
+    return tuple(_with_shares(pieces, merged))
+
+
+def _with_shares(pieces: list[Piece], merged: Mapping[int, int]) -> Iterable[Piece]:
+    """Return the pieces with merged strings divided among those that they came from.
+
+    Args:
+        pieces: as the map has them.
+        merged: size before merging of the pieces that hold all strings of an output section.
+    """
+    shares: dict[int, tuple[int, int]] = {}
+    for first, own in merged.items():
+        kind = _kind_of_strings(pieces[first])
+        weights = {first: own} | {
+            index: piece.size
+            for index, piece in enumerate(pieces)
+            if index > first
+            and piece.output == pieces[first].output
+            and _kind_of_strings(piece) == kind
+            and index not in merged
+        }
+        start, total, done = pieces[first].address, sum(weights.values()), 0
+        for index, weight in weights.items():
+            begin = pieces[first].size * done // total
+            done += weight
+            end = pieces[first].size * done // total
+            shares[index] = (start + begin, end - begin)
+    for index, piece in enumerate(pieces):
+        address, size = shares.get(index, (piece.address, piece.size))
+        if size:
+            yield dataclasses.replace(piece, address=address, size=size)
+
+
+def _kind_of_strings(piece: Piece) -> str:
+    """Return character size and alignment, which strings that are merged have in common."""
+    found = _STRINGS.search(piece.section)
+    return found[0] if found else ""
 
 
 def layer_of(origin: str, library_sources: Mapping[str, str]) -> Layer:
@@ -154,7 +206,7 @@ def size_report(board: Board, elf: FirmwareElf, link_map: str) -> SizeReport:
     pieces = parse_link_map(link_map)
     library_sources = {PurePosixPath(name).name: name for name in elf.compile_units}
     for section in elf.sections:
-        in_ram = board.ram.contains(section.address)
+        in_ram = any(ram.contains(section.address) for ram in board.rams)
         if not in_ram and not section.in_file:
             continue
         parts = _layers_within(section, pieces, library_sources)
@@ -168,7 +220,7 @@ def size_report(board: Board, elf: FirmwareElf, link_map: str) -> SizeReport:
         flash_used=image,
         flash_available=board.application.max_length,
         ram_used=ram.total(),
-        ram_available=board.ram.length,
+        ram_available=sum(ram.length for ram in board.rams),
         stack=board.application.stack_size,
         layers=tuple(
             LayerSize(layer, flash[layer], ram[layer])
@@ -184,6 +236,8 @@ def _layers_within(
     parts: Counter[Layer] = Counter()
     for piece in pieces:
         if overlap := _overlap(piece, section):
-            parts[layer_of(piece.origin, library_sources)] += overlap
+            is_frame_buffer = piece.section == FRAME_BUFFER_SECTION
+            layer = "frame buffer" if is_frame_buffer else layer_of(piece.origin, library_sources)
+            parts[layer] += overlap
     parts["alignment"] = section.size - parts.total()
     return parts

@@ -21,6 +21,7 @@ from toolchain.images.definition import (
 )
 from toolchain.images.disk import is_disk_full
 from toolchain.images.faults import known_error, last_lines
+from toolchain.images.leftovers import BASE_PREFIX
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE, site_settings
 from toolchain.layout import Layout
 from toolchain.pins import DebianPins
@@ -61,7 +62,7 @@ def make_base(
         reporter.step(f"base: pulled {debian.registry_image}")
         return
     reporter.note(f"no image registry answers ({problem}); bootstrapping Debian {debian.suite}")
-    with tempfile.TemporaryDirectory(dir=_made(layout.cache), prefix="base-") as folder:
+    with tempfile.TemporaryDirectory(dir=_made(layout.cache), prefix=BASE_PREFIX) as folder:
         archive = Path(folder) / "base.tar"
         bootstrap(archive, debian, reporter, environ)
         import_base(engine, archive, name, labels)
@@ -90,7 +91,7 @@ def pull_base(
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
-    repository = debian.registry_image.partition(":")[0]
+    repository = debian.registry_image.rpartition(":")[0]
     client = engine.with_timeout(silence_seconds)
     try:
         with reporter.activity(f"pulling {debian.registry_image}") as activity:
@@ -118,14 +119,15 @@ def pull_base(
 def _build_text(engine: Engine, dockerfile: str, name: str) -> None:
     import io
 
-    engine.client.images.build(
-        fileobj=io.BytesIO(dockerfile.encode()),
-        tag=name,
-        pull=False,
-        rm=True,
-        network_mode="none",
-        platform=engine.foreign_platform,
-    )
+    with engine.builder() as client:
+        client.images.build(
+            fileobj=io.BytesIO(dockerfile.encode()),
+            tag=name,
+            pull=False,
+            rm=True,
+            network_mode="none",
+            platform=engine.foreign_platform,
+        )
 
 
 def _find_mmdebstrap(reporter: Reporter, environ: Mapping[str, str]) -> str:
@@ -195,8 +197,6 @@ def bootstrap(
             raise
     if process.returncode != 0:
         text = "".join(said)
-        if is_disk_full(text):
-            raise DiskFullError("the disk filled up while the base image was made")
         raise known_error(text, f"Debian {debian.suite}") or ImageBuildError(
             f"mmdebstrap ended with {process.returncode}",
             why=f"it said last:\n{last_lines(text)}",

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import re
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from toolchain.console import Reporter
 from toolchain.digest import Digest
 from toolchain.engine.connection import Engine
-from toolchain.errors import DiskFullError, ImageBuildError
+from toolchain.errors import DiskFullError, EngineUnavailableError, ImageBuildError
 from toolchain.images.base import make_base
 from toolchain.images.context import context_stream
 from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
-    WORK_LABEL,
     Kind,
     image_content,
     image_definition,
@@ -30,14 +29,16 @@ from toolchain.images.definition import (
 from toolchain.images.disk import is_disk_full, require_space
 from toolchain.images.downloads import Downloads
 from toolchain.images.fetch import Fetcher
+from toolchain.images.leftovers import remove_leftovers, remove_stages, work_identity
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
-from toolchain.pins import TRAIN_LOCK, Pins, parse_lock
+from toolchain.pins import NOTEBOOK_LOCK, TRAIN_LOCK, Pins, parse_lock
 
 NEEDED_BYTES: Mapping[Kind, int] = {
     "base": 1_000_000_000,
     "cross": 4_000_000_000,
     "train": 6_000_000_000,
+    "notebook": 1_000_000_000,
 }
 """Free space asked for before an image is made: downloads, the build's stages, the image itself."""
 
@@ -89,24 +90,82 @@ def ensure_image(
         PinnedPackageGoneError: a pinned version is no longer offered.
         DiskFullError: there is too little space.
         ImageBuildError: the build failed.
+        EngineUnavailableError: the engine stopped answering.
     """
     kind = kind_of(name, pins, layout)
     full = image_name(kind, pins, layout)
-    if is_present(engine, full, image_content(kind, pins, layout)):
-        return full
+    with _expected_errors(layout):
+        if is_present(engine, full, image_content(kind, pins, layout)):
+            return full
+    with making_images(engine, layout, reporter):
+        _Maker(engine, layout, pins, reporter, environ).ensure(kind)
+    return full
+
+
+@contextmanager
+def making_images(engine: Engine, layout: Layout, reporter: Reporter) -> Iterator[None]:
+    """Hold the lock of the cache's images, with what a killed command left behind removed.
+
+    Raises:
+        DiskFullError: the block found no space or no quota left.
+        EngineUnavailableError: the engine stopped answering during the block.
+        ImageBuildError: the engine refused something in the block.
+    """
     from filelock import FileLock, Timeout
 
-    layout.cache.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(layout.cache / "images.lock")
-    with contextlib.ExitStack() as stack:
+    with _expected_errors(layout):
+        layout.cache.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(layout.cache / "images.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             with reporter.activity("another command is making images"):
                 lock.acquire()
-        stack.callback(lock.release)
-        _Maker(engine, layout, pins, reporter, environ).ensure(kind)
-    return full
+        try:
+            remove_leftovers(engine, layout)
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def _expected_errors(layout: Layout) -> Iterator[None]:
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except APIError as error:
+        why = str(error.explanation or error)
+        if is_disk_full(why):
+            raise _engine_disk_full("images were made", why) from error
+        raise ImageBuildError(
+            "the Docker Engine refused what making an image needs",
+            why=why,
+            next_step="look at the engine with: docker info",
+        ) from error
+    except (DockerException, RequestException) as error:
+        raise EngineUnavailableError(
+            "the Docker Engine stopped answering while images were made",
+            why=str(error),
+            next_step="see that the engine runs (docker info), then run the command again",
+        ) from error
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DiskFullError(
+            f"the disk of {layout.cache} is full, or the user's quota is used up",
+            next_step="free some space, or put the cache elsewhere with TOOLCHAIN_CACHE; "
+            "what was fetched and checked is kept",
+        ) from error
+
+
+def _engine_disk_full(when: str, why: str) -> DiskFullError:
+    return DiskFullError(
+        f"the engine's disk filled up while {when}",
+        why=why,
+        next_step="free some space: docker system df shows what is on the engine's disk",
+    )
 
 
 def is_present(engine: Engine, name: str, content: str) -> bool:
@@ -155,13 +214,13 @@ class _Maker:
             return name
         fetcher = Fetcher(
             self.engine,
-            parent,
+            self.ensure("base"),
             pins=self.pins,
             layout=self.layout,
             reporter=self.reporter,
             site=site_settings(self.environ),
         )
-        inputs = self._train(fetcher) if kind == "train" else self._cross(fetcher)
+        inputs = self._cross(fetcher) if kind == "cross" else self._python(fetcher, kind)
         dockerfile = (self.layout.project / definition.dockerfile).read_bytes()
         fetched = time.monotonic()
         build_image(
@@ -170,7 +229,7 @@ class _Maker:
             BuildInputs({**inputs.small, "Dockerfile": dockerfile}, inputs.large, inputs.arguments),
             labels={KIND_LABEL: kind, CONTENT_LABEL: content},
             parent=parent,
-            downloads=Downloads(self.layout.downloads),
+            layout=self.layout,
             reporter=self.reporter,
         )
         self.reporter.step(
@@ -186,16 +245,19 @@ class _Maker:
         large = {f"debs/{name}": digest for name, digest in debs.items()}
         return BuildInputs({"Makefile": makefile}, {**large, "tflm.crate": crate})
 
-    def _train(self, fetcher: Fetcher) -> BuildInputs:
-        lock = (self.layout.project / TRAIN_LOCK).read_bytes()
-        parsed = parse_lock(lock.decode("utf-8"), TRAIN_LOCK)
-        parts = fetcher.train_files(lock, parsed)
+    def _python(self, fetcher: Fetcher, kind: Kind) -> BuildInputs:
+        name = TRAIN_LOCK if kind == "train" else NOTEBOOK_LOCK
+        lock = (self.layout.project / name).read_bytes()
+        parts = fetcher.train_files(lock, parse_lock(lock.decode("utf-8"), name))
         large = {
-            f"{folder}/{name}": digest
+            f"{folder}/{file}": digest
             for folder, files in parts.items()
-            for name, digest in files.items()
+            for file, digest in files.items()
+            # The notebook image stands on the train image, which has them.
+            if kind == "train" or folder != "system"
         }
-        return BuildInputs({"train.lock": lock}, large, {"PYTHON": self.pins.train.python})
+        small = {f"{kind}.lock": lock}
+        return BuildInputs(small, large, {"PYTHON": self.pins.train.python})
 
 
 def build_image(
@@ -205,17 +267,26 @@ def build_image(
     *,
     labels: Mapping[str, str],
     parent: str,
-    downloads: Downloads,
+    layout: Layout,
     reporter: Reporter,
 ) -> None:
     """Build an image without network and name it when it is complete.
+
+    Args:
+        engine: where it is built.
+        name: what to call it.
+        inputs: Dockerfile, context and arguments.
+        labels: of the image; its kind is told to the reporter.
+        parent: name of the image below it.
+        layout: its downloads hold the large context files.
+        reporter: told what goes on.
 
     Raises:
         ImageBuildError: a command of the Dockerfile failed; the message has the log's last lines.
         DiskFullError: the engine's disk filled up.
         CacheCorruptError: a fetched file was damaged since it was checked.
     """
-    work = uuid.uuid4().hex
+    work = work_identity(layout)
     log: deque[str] = deque(maxlen=_LOG_LINES)
     identifier = ""
     # The tag's last part is a digest; the reader knows the image by its kind.
@@ -223,7 +294,7 @@ def build_image(
     try:
         with reporter.activity(title) as activity:
             arguments = {"BASE": parent, "WORK": work}
-            for event in _events(engine, inputs, labels, arguments, downloads):
+            for event in _events(engine, inputs, labels, arguments, Downloads(layout.downloads)):
                 text = _COLOUR.sub("", str(event.get("stream") or "")).strip()
                 if text:
                     log.extend(text.splitlines())
@@ -238,7 +309,7 @@ def build_image(
         repository, _, tag = name.rpartition(":")
         engine.client.images.get(identifier).tag(repository, tag)
     finally:
-        _remove_stages(engine, work)
+        remove_stages(engine, work)
 
 
 def _events(
@@ -252,19 +323,20 @@ def _events(
     from requests.exceptions import RequestException
 
     try:
-        yield from engine.client.api.build(
-            fileobj=context_stream(inputs.small, inputs.large, downloads),
-            custom_context=True,
-            buildargs={**inputs.arguments, **arguments},
-            labels=dict(labels),
-            network_mode="none",
-            nocache=True,
-            rm=True,
-            forcerm=True,
-            pull=False,
-            decode=True,
-            platform=engine.foreign_platform,
-        )
+        with engine.builder() as client:
+            yield from client.api.build(
+                fileobj=context_stream(inputs.small, inputs.large, downloads),
+                custom_context=True,
+                buildargs={**inputs.arguments, **arguments},
+                labels=dict(labels),
+                network_mode="none",
+                nocache=True,
+                rm=True,
+                forcerm=True,
+                pull=False,
+                decode=True,
+                platform=engine.foreign_platform,
+            )
     except APIError as error:
         raise _build_error("building an image", str(error), deque()) from error
     except (DockerException, RequestException) as error:
@@ -280,22 +352,10 @@ def _build_error(title: str, why: str, log: deque[str]) -> DiskFullError | Image
     why = _ECHOED_COMMAND.sub(r"a command of the Dockerfile ended with \1", why)
     shown = "".join(f"\n    {line[:300]}" for line in list(log)[-_SHOWN_LINES:])
     if is_disk_full(why) or is_disk_full(shown):
-        return DiskFullError(
-            f"the engine's disk filled up while {title}",
-            why=why,
-            next_step="free some space: docker system df shows what is on the engine's disk",
-        )
+        return _engine_disk_full(title, why)
     return ImageBuildError(
         f"{title} failed",
         why=f"{why}; the log's last lines:{shown}" if shown else why,
         next_step="the inputs were all fetched and checked, so this is a fault of the Dockerfile "
         "or of the engine: report it with the lines above",
     )
-
-
-def _remove_stages(engine: Engine, work: str) -> None:
-    """Remove the intermediate images of one build; what is left of one does no harm."""
-    from docker.errors import DockerException
-
-    with contextlib.suppress(DockerException):
-        engine.client.images.prune(filters={"dangling": True, "label": [f"{WORK_LABEL}={work}"]})

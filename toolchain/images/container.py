@@ -27,6 +27,7 @@ from toolchain.engine.connection import Engine
 from toolchain.errors import NetworkError, ToolchainError
 from toolchain.images.definition import WORK_LABEL
 from toolchain.images.faults import fetch_error, is_transient
+from toolchain.images.leftovers import FETCH_PREFIX, work_identity
 from toolchain.images.site import Site
 from toolchain.layout import Layout
 
@@ -76,6 +77,7 @@ class FetchContainer:
             NetworkError: it could not reach its server.
             DigestMismatchError: it refused a file.
             PinnedPackageGoneError: its server does not have a file.
+            DiskFullError: there was no room for what it fetched.
         """
 
         def note(state: RetryCallState) -> None:
@@ -150,7 +152,7 @@ def open_fetch_container(
         docker.errors.APIError: the engine refuses.
     """
     layout.cache.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="fetch-", dir=layout.cache))
+    scratch = Path(tempfile.mkdtemp(prefix=FETCH_PREFIX, dir=layout.cache))
     container: Any = None
     try:
         out = scratch / "out"
@@ -163,7 +165,7 @@ def open_fetch_container(
             network_mode=network,
             user="0:0",
             environment=dict(site.environment),
-            labels={WORK_LABEL: "fetch"},
+            labels={WORK_LABEL: work_identity(layout)},
             security_opt=["no-new-privileges"],
             volumes=[*binds, f"{out}:{OUT}:rw,z"],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -101,17 +102,18 @@ def install(container: FetchContainer, packages: Collection[str], said: Said | N
 def parse_package_records(text: str) -> dict[str, FilePin]:
     """Read the records of ``apt-cache show``; the first of a package is the newest.
 
-    Records without name, version, size and sha256 are passed over.
+    Records without a usable name, version, size and sha256 are passed over.
     """
     found: dict[str, FilePin] = {}
     for record in re.split(r"\n\s*\n", text):
         fields = dict(
             re.findall(r"^(Package|Version|Size|SHA256): *(\S+) *$", record, re.MULTILINE)
         )
-        if len(fields) == 4 and fields["Package"] not in found:
-            found[fields["Package"]] = FilePin(
+        with contextlib.suppress(KeyError, ValueError):
+            pin = FilePin(
                 version=fields["Version"], sha256=fields["SHA256"], size=int(fields["Size"])
             )
+            found.setdefault(fields["Package"], pin)
     return found
 
 

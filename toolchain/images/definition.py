@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from toolchain.errors import UsageError
+from toolchain.errors import PinsError, UsageError
 from toolchain.layout import Layout
-from toolchain.pins import PINS_FILE, TRAIN_LOCK, Pins, load_pins
+from toolchain.pins import NOTEBOOK_LOCK, PINS_FILE, TRAIN_LOCK, Pins, load_pins
 
-Kind = Literal["base", "train", "cross"]
-KINDS: tuple[Kind, ...] = ("base", "train", "cross")
+Kind = Literal["base", "train", "cross", "notebook"]
+KINDS: tuple[Kind, ...] = ("base", "train", "cross", "notebook")
 
 REPOSITORY = "tinyml-toolchain"
 KIND_LABEL = "org.tinyml-toolchain.kind"
@@ -77,6 +78,10 @@ def image_definition(kind: Kind, pins: Pins) -> ImageDefinition:
         used = [pins.cross.model_dump(mode="json"), pins.tflm.model_dump(mode="json")]
         files = ("tflm/image/Makefile",)
         return ImageDefinition(kind, "base", "docker/cross.Dockerfile", files, used)
+    if kind == "notebook":
+        packages = {"python": pins.train.python, "build": pins.train.build_packages}
+        dockerfile = "docker/notebook.Dockerfile"
+        return ImageDefinition(kind, "train", dockerfile, (NOTEBOOK_LOCK,), packages)
     raise UsageError(f"there is no image {kind!r}", next_step=f"one of {', '.join(KINDS)}")
 
 
@@ -84,7 +89,7 @@ def image_content(kind: Kind, pins: Pins, layout: Layout) -> str:
     """Return the sha256, in hexadecimal, over everything that makes the image.
 
     Raises:
-        OSError: a file of the definition cannot be read.
+        PinsError: a file of the definition cannot be read.
         UsageError: there is no such kind.
     """
     definition = image_definition(kind, pins)
@@ -93,11 +98,20 @@ def image_content(kind: Kind, pins: Pins, layout: Layout) -> str:
         "kind": kind,
         "parent": image_name(definition.parent, pins, layout) if definition.parent else "",
         "pins": definition.pins,
-        "files": {
-            path: hashlib.sha256((layout.project / path).read_bytes()).hexdigest() for path in paths
-        },
+        "files": {path: _sha256(layout.project / path) for path in paths},
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PinsError(
+            f"{path} cannot be read",
+            why=str(error),
+            next_step="an image is made from it: restore it from git",
+        ) from error
 
 
 def image_name(kind: Kind, pins: Pins, layout: Layout) -> str:
@@ -107,7 +121,7 @@ def image_name(kind: Kind, pins: Pins, layout: Layout) -> str:
     no engine is asked.
 
     Raises:
-        OSError: a file of the definition cannot be read.
+        PinsError: a file of the definition cannot be read.
         UsageError: there is no such kind.
     """
     return f"{REPOSITORY}/{kind}:{image_content(kind, pins, layout)[:_NAME_DIGITS]}"

@@ -39,4 +39,5 @@ def require_space(folders: Collection[Path], needed_bytes: int, purpose: str) ->
 
 def is_disk_full(said: str) -> bool:
     """Return whether a message says that a disk is full."""
-    return "no space left on device" in said.lower() or "ENOSPC" in said
+    signs = ("no space left on device", "enospc", "you don't have enough free space in")
+    return any(sign in said.lower() for sign in signs)

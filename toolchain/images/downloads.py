@@ -12,6 +12,7 @@ from pathlib import Path
 from toolchain.digest import Digest
 from toolchain.errors import DigestMismatchError
 
+INCOMING_PREFIX = "incoming-"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -63,7 +64,7 @@ class Downloads:
             OSError: it cannot be read, or there is no space.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self._folder, prefix="incoming-")
+        handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=INCOMING_PREFIX)
         path = Path(temporary)
         try:
             with os.fdopen(handle, "wb") as target, source.open("rb") as stream:
@@ -89,7 +90,7 @@ class Downloads:
 
     def read_list(self, key: str) -> dict[str, Digest] | None:
         """Return the files remembered under ``key``; None when unknown or incomplete."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             content = json.loads(self._list_path(key).read_text(encoding="utf-8"))
             files = {
                 str(name): Digest(str(sha), int(size)) for name, (sha, size) in content.items()

@@ -6,10 +6,12 @@ import re
 
 from toolchain.errors import (
     DigestMismatchError,
+    DiskFullError,
     NetworkError,
     PinnedPackageGoneError,
     ToolchainError,
 )
+from toolchain.images.disk import is_disk_full
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE
 
 LAST_LINES = 6
@@ -19,10 +21,18 @@ _WRONG_DIGEST = re.compile(
     r"File has unexpected size|Hashes of expected file",
     re.IGNORECASE,
 )
+_MISSING = r"404 +Not Found|404 Client Error|got 404\b|was not found|Unable to locate package"
 _GONE = re.compile(
-    r"Version '[^']*' for '[^']*' was not found|Unable to locate package|No matching distribution|"
-    r"has no installation candidate|could not find `[^`]*`|no matching package|404 +Not Found|"
-    r"failed to select a version",
+    rf"{_MISSING}|No matching distribution|has no installation candidate|could not find `[^`]*`|"
+    r"no matching package|failed to select a version",
+    re.IGNORECASE,
+)
+_ONLY_MISSING = re.compile(_MISSING, re.IGNORECASE)
+# Names of packages and addresses of mirrors stand in what clients say: the rules look for whole
+# phrases, since "proxy", "timeout" or "500 kB" alone tell nothing.
+_NO_MIRROR = re.compile(
+    r"does not have a Release file|is not signed\.|NO_PUBKEY|NOSPLIT|NODATA|Clearsigned file|"
+    r"config\.json failed[\s\S]*got 404\b",
     re.IGNORECASE,
 )
 _CERTIFICATE = re.compile(
@@ -30,25 +40,43 @@ _CERTIFICATE = re.compile(
     r"self[- ]signed certificate|certificate is NOT trusted|unable to get local issuer",
     re.IGNORECASE,
 )
-_PROXY = re.compile(r"ProxyError|proxy|\b407\b", re.IGNORECASE)
+_PROXY = re.compile(
+    r"ProxyError|connect to proxy|resolve proxy|407 +Proxy|CONNECT tunnel failed|"
+    r"Tunnel connection failed|HTTP code \d+ from proxy",
+    re.IGNORECASE,
+)
 _NO_NAME = re.compile(
     r"Temporary failure (in name )?resol|Could not resolve|Name or service not known|"
     r"No address associated|Couldn't resolve host|nodename nor servname",
     re.IGNORECASE,
 )
+_REFUSED = re.compile(
+    r"403 +Forbidden|401 +Unauthorized|40[13] Client Error|got 40[13]\b", re.IGNORECASE
+)
 _TRANSIENT = re.compile(
-    r"timed out|timeout|Connection reset|reset by peer|IncompleteRead|Connection broken|"
-    r"\b50[0234]\b|Undetermined Error|spurious network error|TLS connection was non-properly",
+    r"timed out|Timeout was reached|Connection timeout|Gateway Time-?out|Connection reset|"
+    r"reset by peer|IncompleteRead|Connection broken: |incomplete-download|"
+    r"Transferred a partial file|Error reading from server|Remote end closed connection|"
+    r"50[0234] +(Internal|Bad Gateway|Service|Server Error|Gateway)|too many 50[0234] error|"
+    r"got 50[0234]\b|Undetermined Error|spurious network error|TLS connection was non-properly",
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(
-    r"Could not connect|Connection refused|Failed to connect|Unable to connect|"
+    r"Could not connect|Connection refused|Failed to connect|Unable to connect|Connection failed|"
     r"Network is unreachable|No route to host|NewConnectionError|Max retries exceeded|"
     r"Failed to fetch|download of .* failed|failed to download|network failure|Couldn't connect",
     re.IGNORECASE,
 )
+# pip says the same of an index that refuses or is down, and of a package that is not in it.
+_NO_VERSION = re.compile(r"\(from versions: none\)")
 
 _HINTS = (
+    (
+        _NO_MIRROR,
+        "what answers is not the mirror: its index is missing or has no signature of Debian's",
+        f"check the mirror's address ({DEBIAN_MIRROR_VARIABLE}, cargo's configuration), and "
+        "whether the network wants a login",
+    ),
     (
         _CERTIFICATE,
         "the server's certificate is not trusted; a company's intercepting proxy does that",
@@ -65,6 +93,11 @@ _HINTS = (
         "connect to the network, or set http_proxy and https_proxy",
     ),
     (
+        _REFUSED,
+        "the server refuses: it wants a login, or a filter on the way forbids it",
+        "check the address, user and password of your mirror or proxy",
+    ),
+    (
         _TRANSIENT,
         "the server did not answer in time or broke off, several times",
         f"try again later, or set a mirror ({DEBIAN_MIRROR_VARIABLE}, PIP_INDEX_URL)",
@@ -73,6 +106,11 @@ _HINTS = (
         _UNREACHABLE,
         "the server cannot be reached",
         "check the network and http_proxy and https_proxy",
+    ),
+    (
+        _NO_VERSION,
+        "the index offers no version of it at all: it is down, refuses, or is not the right one",
+        "look at the index with a browser, and check PIP_INDEX_URL",
     ),
 )
 
@@ -90,17 +128,40 @@ def last_lines(said: str, count: int = LAST_LINES) -> str:
 
 
 def _mismatch(said: str, purpose: str) -> DigestMismatchError:
-    expected = re.search(r"Expected\s+(?:sha256\s+)?([0-9a-f]{64})", said)
-    got = re.search(r"Got\s+([0-9a-f]{64})", said)
-    name = re.search(r"^\s*(\S+==\S+|\S+) from (?:https?|file)://", said, re.MULTILINE)
-    digests = (
-        f": expected sha256 {expected[1]}, got {got[1]}" if expected is not None and got else ""
+    expected = re.search(r"Expected\s+(?:sha256\s+)?([0-9a-f]{64})", said) or re.search(
+        r"Hashes of expected file:\s+(?:- \S+ \[weak\]\s+)?- SHA256:([0-9a-f]{64})", said
     )
+    got = re.search(r"Got\s+([0-9a-f]{64})", said) or re.search(
+        r"Hashes of received file:\s+(?:- \S+ \[weak\]\s+)?- SHA256:([0-9a-f]{64})", said
+    )
+    name = re.search(
+        r"^\s*(\S+==\S+|\S+) from (?:https?|file)://|Failed to fetch \S+/(\S+)|"
+        r"verify the checksum of `(\S+ \S+)",
+        said,
+        re.MULTILINE,
+    )
+    what = next((group for group in name.groups() if group), purpose) if name else purpose
+    digests = f": expected sha256 {expected[1]}, got {got[1]}" if expected and got else ""
     return DigestMismatchError(
-        f"{name[1] if name else purpose} is not what was pinned{digests}",
-        why=f"{purpose} was refused; nothing of it was used and the cache is as it was:\n"
+        f"{what} is not what was pinned{digests}",
+        why=f"nothing of {purpose} was used and the cache is as it was; the client said last:\n"
         f"{last_lines(said)}",
         next_step="try again; if it stays, compare with another mirror before changing the pin",
+    )
+
+
+def _gone(said: str, purpose: str) -> PinnedPackageGoneError:
+    update = "take the current one with ./invoke pins --update"
+    if re.search(r"^E: ", said, re.MULTILINE):
+        why = "Debian's mirrors keep the newest version only"
+        next_step = f"set {DEBIAN_MIRROR_VARIABLE} to a mirror that keeps old versions, or {update}"
+    else:
+        why = "it was withdrawn, or your site's index does not have it"
+        next_step = f"try another index (PIP_INDEX_URL, cargo's configuration), or {update}"
+    return PinnedPackageGoneError(
+        f"{purpose} could not be fetched: a pinned version is no longer offered",
+        why=f"{why}; the client said last:\n{last_lines(said)}",
+        next_step=next_step,
     )
 
 
@@ -111,36 +172,29 @@ def known_error(said: str, purpose: str) -> ToolchainError | None:
         said: its output and error text together.
         purpose: what it was to fetch, such as ``the Python wheels``.
     """
+    if is_disk_full(said):
+        return DiskFullError(
+            f"the disk filled up while fetching {purpose}",
+            why=f"the client said last:\n{last_lines(said)}",
+            next_step="free some space, or put the cache elsewhere with TOOLCHAIN_CACHE",
+        )
     if _WRONG_DIGEST.search(said):
         return _mismatch(said, purpose)
     # pip ends with "no matching distribution" also when it could not reach the index.
     for rule, why, next_step in _HINTS:
-        if rule.search(said) and not (rule in {_PROXY, _UNREACHABLE} and _only_gone(said)):
+        if rule.search(said) and not (rule is _UNREACHABLE and _ONLY_MISSING.search(said)):
             return NetworkError(
                 f"{purpose} could not be fetched",
-                why=f"{why}; it said last:\n{last_lines(said)}",
+                why=f"{why}; the client said last:\n{last_lines(said)}",
                 next_step=next_step,
             )
-    if _GONE.search(said):
-        return PinnedPackageGoneError(
-            f"{purpose} could not be fetched: a pinned version is no longer offered",
-            why=f"mirrors keep the newest version only; it said last:\n{last_lines(said)}",
-            next_step=f"set {DEBIAN_MIRROR_VARIABLE} to a mirror that keeps old versions, or take "
-            "the current one with ./invoke pins --update",
-        )
-    return None
+    return _gone(said, purpose) if _GONE.search(said) else None
 
 
 def fetch_error(said: str, purpose: str) -> ToolchainError:
     """Return the error that fits what a client said, which is about the network if nothing else."""
     return known_error(said, purpose) or NetworkError(
         f"{purpose} could not be fetched",
-        why=f"it said last:\n{last_lines(said)}",
+        why=f"the client said last:\n{last_lines(said)}",
         next_step="check the network, http_proxy, https_proxy and SSL_CERT_FILE",
     )
-
-
-def _only_gone(said: str) -> bool:
-    """Return whether the server was reached and did not have the file."""
-    reached = re.search(r"404 +Not Found|was not found|Unable to locate package", said)
-    return bool(reached) and not _NO_NAME.search(said)

@@ -17,9 +17,9 @@ from toolchain.errors import PinnedPackageGoneError
 from toolchain.images import debian
 from toolchain.images.container import OUT, FetchContainer, open_fetch_container
 from toolchain.images.downloads import Downloads, mismatch
-from toolchain.images.site import Site
+from toolchain.images.site import CARGO_CONFIG_IN_CONTAINER, Site
 from toolchain.layout import Layout
-from toolchain.pins import FilePin, LockedRequirement, Pins, TflmPins, normalised
+from toolchain.pins import CratePin, FilePin, LockedRequirement, Pins, normalised
 
 Files = Mapping[str, Digest]
 
@@ -101,7 +101,7 @@ class Fetcher:
     def train_files(
         self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
     ) -> dict[str, Files]:
-        """Return what the train image is built from: ``system``, ``build`` and ``wheels``.
+        """Return what an image with Python is built from: ``system``, ``build`` and ``wheels``.
 
         Args:
             lock_text: the hash lock, as pip reads it.
@@ -144,8 +144,8 @@ class Fetcher:
             self._downloads.write_list(keys[name], files)
         return found
 
-    def crate(self, pin: TflmPins) -> Digest:
-        """Return the crate that carries TensorFlow Lite Micro.
+    def crate(self, pin: CratePin) -> Digest:
+        """Return a crate.
 
         Raises:
             NetworkError: the registry does not answer.
@@ -154,7 +154,7 @@ class Fetcher:
         """
         if self._downloads.is_intact(pin.digest):
             return pin.digest
-        with self._open("fetching TensorFlow Lite Micro") as (container, said):
+        with self._open(f"fetching the crate {pin.crate}") as (container, said):
             debian.update_index(container, self._pins.debian.suite, said)
             debian.install(container, self._pins.fetch.cargo_packages, said)
             return download_crate(container, pin, self._downloads, said)
@@ -252,7 +252,7 @@ def download_wheels(
 
 def download_crate(
     container: FetchContainer,
-    pin: TflmPins,
+    pin: CratePin,
     downloads: Downloads,
     said: debian.Said | None = None,
 ) -> Digest:
@@ -265,12 +265,14 @@ def download_crate(
         PinnedPackageGoneError: it does not have that version.
         DigestMismatchError: the file is not the pinned one.
     """
-    arguments = ["cargo"]
-    config = container.site.environment.get("TOOLCHAIN_CARGO_CONFIG")
-    if config:
-        arguments += ["--config", config]
+    site = container.site
     container.run(
-        [*arguments, "info", "--quiet", f"{pin.crate}@{pin.version}"],
+        [
+            *("cargo", *(("--config", CARGO_CONFIG_IN_CONTAINER) if site.cargo_config else ())),
+            # Unlike other commands, "info" refuses to follow a source replacement by itself.
+            *("info", "--quiet", *(("--index", site.cargo_index) if site.cargo_index else ())),
+            f"{pin.crate}@{pin.version}",
+        ],
         f"the crate {pin.crate} {pin.version}",
         environment={"CARGO_HOME": f"{OUT}/cargo"},
         said=said,

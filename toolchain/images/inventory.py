@@ -16,7 +16,7 @@ class StoredImage:
     Attributes:
         identifier: the engine's own name of it.
         names: its tags; empty for one that lost them.
-        kind: base, train or cross.
+        kind: base, train, cross or notebook.
         content: sha256 over what it was made from.
         size_bytes: as ``docker image inspect`` says.
     """

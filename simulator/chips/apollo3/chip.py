@@ -58,7 +58,7 @@ class Apollo3:
         self.gpio = Gpio(
             self._recheck, lambda number: self.pwrctrl.is_enabled((UART0, UART1)[number]), here
         )
-        self.ctimer = Ctimer(self.gpio.timer_output_is_on, here)
+        self.ctimer = Ctimer(here)
         self.uarts = tuple(self._uart(number, surroundings) for number in range(2))
         if board.console.peripheral not in {uart.name for uart in self.uarts}:
             raise BoardDescriptionError(
@@ -87,7 +87,7 @@ class Apollo3:
         Raises:
             RuleBrokenError: a timer output is switched on and reaches no pad, or does not run.
         """
-        self._check_timer_outputs()
+        self._check_timer_outputs_reach_pads()
         return {led.name: self._led_brightness(led, pad) for led, pad in self._leds}
 
     def _led_brightness(self, led: Led, pad: int) -> float:
@@ -98,12 +98,22 @@ class Apollo3:
             level = self.gpio.pin_level(pad)
             high = None if level is None else float(level)
         elif output is not None and function == TIMER_OUTPUT_PADS[output][1]:
+            self._check_timer_output_is_on(output, pad)
             high = self.ctimer.level(output)
         if high is None:
             return 0.0
         return high if led.active == "high" else 1 - high
 
-    def _check_timer_outputs(self) -> None:
+    def _check_timer_output_is_on(self, output: int, pad: int) -> None:
+        if not self.gpio.timer_output_is_on(output):
+            raise RuleBrokenError(
+                f"pad {pad} was given to timer output CT{output}, which is switched off",
+                why=f"bit {output} of GPIO.CTENCFG is 1, which is off (and the state after reset)",
+                next_step=f"clear bit {output} of GPIO.CTENCFG (0x40010118)",
+                address=self.gpio.function_given_at(pad),
+            )
+
+    def _check_timer_outputs_reach_pads(self) -> None:
         for output, (pad, code) in enumerate(TIMER_OUTPUT_PADS):
             if self.gpio.timer_output_is_on(output) and self.gpio.function(pad) != code:
                 raise RuleBrokenError(

@@ -59,15 +59,11 @@ class Ctimer(Peripheral):
     """Counter/timers at 0x40008000.
 
     Args:
-        output_is_on: whether GPIO.CTENCFG lets timer output CT0 to CT31 out.
         program_counter: the running instruction, remembered for later messages.
     """
 
-    def __init__(
-        self, output_is_on: Callable[[int], bool], program_counter: Callable[[], int]
-    ) -> None:
+    def __init__(self, program_counter: Callable[[], int]) -> None:
         super().__init__("CTIMER", 0x4000_8000)
-        self._output_is_on = output_is_on
         self._program_counter = program_counter
         self._written_at: dict[int, int] = {}
         self._selected_at: dict[int, int] = {}
@@ -95,21 +91,13 @@ class Ctimer(Peripheral):
         """Return the part of the time, 0 to 1, for which a timer output is high.
 
         Args:
-            output: CT0 to CT31; its pad is known to listen to it.
+            output: CT0 to CT31; it is known to be on, and its pad to listen to it.
 
         Raises:
-            RuleBrokenError: the output is off, or its timer does not run as it must.
+            RuleBrokenError: its timer does not run as it must.
         """
         field = _OUTCFG[output // 10]
         code = self.values[field] >> _source_shift(output) & 7
-        place = self._selected_at.get(output)
-        if not self._output_is_on(output):
-            raise RuleBrokenError(
-                f"timer output CT{output} is used but switched off",
-                why=f"bit {output} of GPIO.CTENCFG is 1, which is off (and the state after reset)",
-                next_step=f"clear bit {output} of GPIO.CTENCFG (0x40010118)",
-                address=place,
-            )
         if code in _FORCE:
             return _FORCE[code]
         source = _source(output, code)
@@ -117,7 +105,7 @@ class Ctimer(Peripheral):
             raise RuleBrokenError(
                 f"timer output CT{output} is driven by a timer's second output (code {code})",
                 why="the simulator models the first outputs only",
-                address=place,
+                address=self._selected_at.get(output),
             )
         return self._duty(source, output)
 

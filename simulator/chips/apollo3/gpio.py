@@ -47,6 +47,7 @@ class Gpio(Peripheral):
         self._uart_enabled = uart_enabled
         self._program_counter = program_counter
         self.timer_outputs_written_at: int | None = None
+        self._function_given_at: dict[int, int] = {}
         for group in range((PADS + 3) // 4):
             letter = chr(ord("A") + group)
             pads = range(4 * group, min(4 * group + 4, PADS))
@@ -81,6 +82,10 @@ class Gpio(Peripheral):
     def function(self, pad: int) -> int:
         """Return a pad's function code."""
         return self.values[pad & ~3] >> 8 * (pad & 3) + 3 & 7
+
+    def function_given_at(self, pad: int) -> int | None:
+        """Return the address of the instruction that gave a pad its function; None: the reset."""
+        return self._function_given_at.get(pad)
 
     def timer_output_is_on(self, output: int) -> bool:
         """Return whether timer output CT0 to CT31 is switched on."""
@@ -121,6 +126,7 @@ class Gpio(Peripheral):
             for pad in pads:
                 shift = 8 * (pad & 3) + 3
                 if (old ^ new) >> shift & 7:
+                    self._function_given_at[pad] = self._program_counter()
                     self._check_uart_pad(pad, new >> shift & 7)
             self._on_pads_change()
 

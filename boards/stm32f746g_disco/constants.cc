@@ -1,0 +1,3 @@
+#include "tflm/hello_world/constants.h"
+
+const int kInferencesPerCycle = 70;

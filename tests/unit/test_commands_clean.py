@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.actions_support import RecordingReporter, files_under
+from toolchain.actions import project_lock
+from toolchain.commands import clean as module
+from toolchain.errors import UsageError
+from toolchain.layout import Layout
+
+Clean = Callable[..., list[str]]
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    layout = Layout(tmp_path / "project", tmp_path / "cache")
+    for path in (
+        *(layout.project / "mine", layout.build / "board" / "model" / "file"),
+        *(layout.store / "blob", layout.actions / "entry", layout.downloads / "file"),
+        *(layout.sandboxes / "left" / "file", layout.engine / "data" / "image"),
+        *(layout.cache / "checked" / "memo", layout.cache / "mine"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+    monkeypatch.setattr(module, "project_layout", lambda: layout)
+    return layout
+
+
+def clean(*, cache: bool) -> list[str]:
+    reporter = RecordingReporter()
+    module.clean(reporter, cache=cache)
+    return reporter.notes
+
+
+def test_only_outputs_go_by_default(layout: Layout) -> None:
+    before = files_under(layout.cache)
+    assert clean(cache=False) == [f"removed {layout.build}"]
+    assert files_under(layout.project) == {"mine": b"content"}
+    assert files_under(layout.cache).items() >= before.items()
+    assert clean(cache=False) == ["there is nothing to remove"]
+
+
+def test_with_the_cache_everything_of_ours_goes_and_nothing_else(layout: Layout) -> None:
+    assert len(clean(cache=True)) == 7
+    assert files_under(layout.project) == {"mine": b"content"}
+    left = {name for name in files_under(layout.cache) if not name.startswith("locks/")}
+    assert left == {"mine"}
+
+
+def test_inputs_in_read_only_folders_go_too(layout: Layout) -> None:
+    (layout.sandboxes / "left").chmod(0o555)
+    clean(cache=True)
+    assert not layout.sandboxes.exists()
+
+
+def test_a_linked_folder_is_unlinked_and_its_content_stays(layout: Layout, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    layout.build.rename(elsewhere)
+    layout.build.symlink_to(elsewhere)
+    clean(cache=False)
+    assert not layout.build.is_symlink()
+    assert files_under(elsewhere) == {"board/model/file": b"content"}
+
+
+def test_nothing_goes_while_another_checkout_uses_the_cache(layout: Layout) -> None:
+    other = Layout(layout.project.with_name("other"), layout.cache)
+    before = files_under(layout.project)
+    with project_lock(other, RecordingReporter()), pytest.raises(UsageError, match="another"):
+        clean(cache=True)
+    assert files_under(layout.project) == before
+    assert (layout.store / "blob").exists()
+    clean(cache=True)
+    assert not layout.store.exists()

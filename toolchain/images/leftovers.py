@@ -1,0 +1,61 @@
+"""Removes what a killed command left behind while it made images.
+
+Everything that a command makes on the way carries the identity of its cache, whose images only one
+command makes at a time: who holds that lock may remove whatever else is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+
+from toolchain.engine.connection import Engine
+from toolchain.images.definition import WORK_LABEL
+from toolchain.images.downloads import INCOMING_PREFIX
+from toolchain.layout import Layout
+
+FETCH_PREFIX = "fetch-"
+BASE_PREFIX = "base-"
+
+
+def work_identity(layout: Layout) -> str:
+    """Return a new name for one piece of work; it tells the cache that it is done for."""
+    return f"{_cache_identity(layout)}-{uuid.uuid4().hex}"
+
+
+def _cache_identity(layout: Layout) -> str:
+    return hashlib.sha256(os.fsencode(layout.cache)).hexdigest()[:16]
+
+
+def remove_leftovers(engine: Engine, layout: Layout) -> None:
+    """Remove containers, stages and scratch files of this cache.
+
+    To be called with the lock of the cache's images held. What cannot be removed does no harm.
+    """
+    from docker.errors import APIError
+
+    api, ours = engine.client.api, _cache_identity(layout) + "-"
+    for container in api.containers(all=True, filters={"label": WORK_LABEL}):
+        if container["Labels"][WORK_LABEL].startswith(ours):
+            with contextlib.suppress(APIError):
+                api.remove_container(container["Id"], force=True, v=True)
+    stages = api.images(filters={"dangling": True, "label": WORK_LABEL})
+    for work in {image["Labels"][WORK_LABEL] for image in stages}:
+        if work.startswith(ours):
+            remove_stages(engine, work)
+    for prefix in (FETCH_PREFIX, BASE_PREFIX):
+        for folder in layout.cache.glob(f"{prefix}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+    for path in layout.downloads.glob(f"{INCOMING_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def remove_stages(engine: Engine, work: str) -> None:
+    """Remove the intermediate images of one build; what is left of one does no harm."""
+    from docker.errors import DockerException
+
+    with contextlib.suppress(DockerException):
+        engine.client.images.prune(filters={"dangling": True, "label": [f"{WORK_LABEL}={work}"]})
