@@ -88,10 +88,12 @@ class Timing:
 
     Attributes:
         reply_seconds: for an answer; the bootloader writes whole pages of flash meanwhile.
+        hello_seconds: for the answer to a greeting, which is repeated until someone answers.
         quiet_seconds: after bytes that are no answer, until they are taken for a damaged one.
     """
 
     reply_seconds: float = 12.0
+    hello_seconds: float = 2.0
     quiet_seconds: float = 0.5
 
 
@@ -154,10 +156,17 @@ class Bootloader:
         return UpdateSummary(status.version, len(parts), self.repeated, self._restart())
 
     def _hello(self) -> Status:
-        status = self._exchange(Hello(), Status, lambda _: _Fit.YES)
+        """Greet the bootloader until it answers: somebody may be about to press its buttons."""
+        status = None
+        patience = self._timing.reply_seconds * (RETRIES + 1)
+        end = time.monotonic() + patience
+        while status is None and time.monotonic() < end:
+            self._reader.clear()
+            self._line.write(encode(Hello()))
+            status = self._wait(Status, lambda _: _Fit.YES, self._timing.hello_seconds)
         if status is None:
             raise FlashError(
-                f"the board's bootloader did not answer, although it was asked {RETRIES + 1} times",
+                f"the board's bootloader did not answer within {patience:.0f} seconds",
                 why="it runs only while button 14 is held at reset; or this is another port",
                 next_step=_SILENT_ADVICE,
             )
@@ -237,14 +246,14 @@ class Bootloader:
                 self.repeated += 1
             self._reader.clear()
             self._line.write(data)
-            answer = self._wait(kind, fit)
+            answer = self._wait(kind, fit, self._timing.reply_seconds)
             if answer is not None:
                 return answer
         return None
 
-    def _wait(self, kind: type[_T], fit: Callable[[_T], _Fit]) -> _T | None:
+    def _wait(self, kind: type[_T], fit: Callable[[_T], _Fit], seconds: float) -> _T | None:
         now = time.monotonic()
-        end, quiet_since = now + self._timing.reply_seconds, now
+        end, quiet_since = now + seconds, now
         candidate: _T | None = None
         while now < end:
             data = self._line.read(1)
