@@ -289,8 +289,8 @@ def flash(
         _show("\n".join(plan(job)))
         return
     _show(
-        f"{run(job, reporter, quiet=quiet)}\nconsole: {boards[0].console.baud} baud, 8N1; its first "
-        "line begins with hello_world:"
+        f"{run(job, reporter, quiet=quiet)}\n"
+        f"console: {boards[0].console.baud} baud, 8N1; its first line begins with hello_world:"
     )
 
 
