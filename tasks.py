@@ -420,7 +420,7 @@ def targets(_context: Context, json: bool = False) -> None:
                     board.title,
                     f"{board.core.cpu} {board.core.clock_hz // 1_000_000} MHz",
                     f"{board.application.max_length // 1024} KiB",
-                    f"{board.ram.length // 1024} KiB",
+                    f"{sum(ram.length for ram in board.rams) // 1024} KiB",
                     f"0x{board.application.load_address:08X}",
                     f"{board.console.peripheral} {board.console.baud} 8N1",
                 ]
