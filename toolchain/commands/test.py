@@ -65,13 +65,15 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
 def _run(arguments: Sequence[str], extra: dict[str, str]) -> int:
     project = project_layout().project
     command = [sys.executable, "-m", *arguments]
-    code = subprocess.run(command, cwd=project, env=os.environ | extra, check=False).returncode
-    # With a selection, one of the two runs may hold none of it.
-    return 0 if code == _NO_TESTS and "-k" in arguments else code
+    return subprocess.run(command, cwd=project, env=os.environ | extra, check=False).returncode
 
 
 def _first_failure(codes: Sequence[int]) -> int:
-    return next((code for code in codes if code), 0)
+    """Return the first code that is no success; one of several runs may have had no tests."""
+    failures = [code for code in codes if code not in {0, _NO_TESTS}]
+    if failures:
+        return failures[0]
+    return 0 if 0 in codes else _NO_TESTS
 
 
 def require_test_packages(reporter: Reporter) -> None:
