@@ -288,10 +288,8 @@ def flash(
     if dry_run:
         _show("\n".join(plan(job)))
         return
-    _show(
-        f"{run(job, reporter, quiet=quiet)}\n"
-        f"console: {boards[0].console.baud} baud, 8N1; its first line begins with hello_world:"
-    )
+    done = run(job, reporter, quiet=quiet)
+    _show(f"{done}\nconsole: {boards[0].console.baud} baud, 8N1; it begins with hello_world:")
 
 
 @task(

@@ -171,15 +171,6 @@ def test_text_of_the_application_before_the_first_answer_does_not_matter() -> No
     assert holds(emulator, SMALL)
 
 
-def test_a_board_that_never_answers_is_one_error_with_the_steps() -> None:
-    with emulated(silent_from=0) as (emulator, port), pytest.raises(FlashError) as caught:
-        send(port, update_of(SMALL), QUICK)
-    assert "did not answer within 1 seconds" in str(caught.value)
-    assert "button 14" in str(caught.value)
-    assert emulator.received == []
-
-
-@pytest.mark.parametrize("index", [1, 2, FIRST_PIECE, FIRST_PIECE + 1])
 def test_buttons_that_are_pressed_late_do_not_matter() -> None:
     timing = replace(PATIENT, hello_seconds=0.05)
     deaf = tuple(Fault("lose request", number) for number in range(6))
@@ -189,6 +180,15 @@ def test_buttons_that_are_pressed_late_do_not_matter() -> None:
     assert summary.repeated == 0
 
 
+def test_a_board_that_never_answers_is_one_error_with_the_steps() -> None:
+    with emulated(silent_from=0) as (emulator, port), pytest.raises(FlashError) as caught:
+        send(port, update_of(SMALL), QUICK)
+    assert "did not answer within 1 seconds" in str(caught.value)
+    assert "button 14" in str(caught.value)
+    assert emulator.received == []
+
+
+@pytest.mark.parametrize("index", [1, 2, FIRST_PIECE, FIRST_PIECE + 1])
 def test_a_board_that_falls_silent_is_one_error(index: int) -> None:
     with emulated(silent_from=index) as (emulator, port), pytest.raises(FlashError) as caught:
         send(port, update_of(SMALL), QUICK)

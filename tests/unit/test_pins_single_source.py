@@ -20,6 +20,7 @@ PINS = load_pins(PROJECT / PINS_FILE)
 HOSTS = {
     "docker.io": "the engine's package in Debian",
     "flatbuffers.dev": "documentation of a file format",
+    "www.tensorflow.org": "documentation, in the properties of the Arduino library",
     "www.apache.org": "the licence's own text",
     "localhost": "this machine",
 }

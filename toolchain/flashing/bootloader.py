@@ -180,34 +180,39 @@ class Bootloader:
 
     def _restart(self) -> bool:
         """Restart the part; False where it did not say so, for it may have restarted at once."""
-        try:
-            return self._acknowledged(Reset(POWER_ON_INTERRUPTIBLE))
-        except _NoAnswerError:
-            return False
+        return self._status_of(Reset(POWER_ON_INTERRUPTIBLE)) is not None
 
-    def _acknowledged(self, message: Message) -> bool:
+    def _acknowledged(self, message: Message) -> None:
         """Send a message until it is acknowledged.
 
         Raises:
             FlashError: it is refused, or not answered.
         """
+        if self._status_of(message) is None:
+            raise FlashError(
+                f"the bootloader stopped answering: no reply to {_name(message)}",
+                why=f"it was sent {RETRIES + 1} times",
+                next_step=_RETRY_ADVICE,
+            )
+
+    def _status_of(self, message: Message) -> AckStatus | None:
+        """Send a message until it arrives; None when nothing comes back.
+
+        Raises:
+            FlashError: it is refused.
+        """
         before = self.repeated
-        status = AckStatus.SUCCESS.value
+        status = AckStatus.CRC.value
         for _ in range(RETRIES + 1):
             ack = self._exchange(message, Ack, lambda ack: self._fit(ack, message))
             if ack is None:
-                raise _NoAnswerError(
-                    f"the bootloader stopped answering: no reply to {_name(message)}",
-                    why=f"it was sent {RETRIES + 1} times",
-                    next_step=_RETRY_ADVICE,
-                )
+                return None
             status = ack.status
-            if status == AckStatus.SUCCESS:
-                return True
-            if status == AckStatus.SEQUENCE and self.repeated > before:
-                # It has this piece already: the answer to the first copy was lost. The CRC of the
-                # whole update is checked by the bootloader in any case.
-                return True
+            # It may have this piece already, if the answer to the first copy was lost. The CRC of
+            # the whole update is checked by the bootloader in any case.
+            has_it = status == AckStatus.SEQUENCE and self.repeated > before
+            if status == AckStatus.SUCCESS or has_it:
+                return AckStatus.SUCCESS
             if status != AckStatus.CRC:
                 break
             self.repeated += 1
@@ -285,10 +290,6 @@ class _Fit(Enum):
     YES = auto()
     NO = auto()
     PERHAPS = auto()
-
-
-class _NoAnswerError(FlashError):
-    """Nothing came back; a ``FlashError`` for users."""
 
 
 def _explain(status: int) -> str:
