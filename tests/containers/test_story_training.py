@@ -53,7 +53,7 @@ DYNAMIC = """
 import json
 from model.runtime import deterministic_tensorflow
 tf = deterministic_tensorflow()
-import keras
+import keras, numpy
 from model.conversion import convert_dynamic_range, convert_float
 from model.errors import UnsupportedModelError
 from model.graph import read_graph
@@ -66,10 +66,11 @@ large = keras.Sequential(
     + [keras.layers.Dense(32, activation="relu", name=f"hidden_{i}") for i in (1, 2)]
     + [keras.layers.Dense(1, name="y")]
 )
-found = {}
+found, generator = {}, numpy.random.default_rng(1)
 for name, network in (("small", sine_network(2)), ("large", large)):
-    # A bias of zeros would be left out.
-    network.set_weights([weight + 0.125 for weight in network.get_weights()])
+    # Biases of zeros would be left out, and equal ones stored once.
+    weights = network.get_weights()
+    network.set_weights([weight + generator.normal(size=weight.shape) for weight in weights])
     dynamic, whole = convert_dynamic_range(network), convert_float(network)
     found[name] = {"dynamic": vars(file_parts(dynamic)), "float": vars(file_parts(whole))}
     try:
