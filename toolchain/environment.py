@@ -94,7 +94,7 @@ def make(environment: Path, lock: Path) -> None:
         if importlib.util.find_spec("ensurepip") is None:
             _install_venv_module()
         try:
-            if environment.is_symlink() or environment.is_file():
+            if environment.is_file():
                 environment.unlink()
             venv.create(environment, clear=True, with_pip=True, symlinks=True)
         except subprocess.CalledProcessError as error:

@@ -32,11 +32,12 @@ def test_an_environment_that_is_a_link_is_refused_and_what_it_leads_to_stays(
 
 def test_a_linked_environment_that_is_current_is_used(tmp_path: Path, lock: Path) -> None:
     other = tmp_path / "other"
-    other.mkdir()
+    (other / "bin").mkdir(parents=True)
+    (other / "bin" / "python").symlink_to(sys.executable)
     (other / lock.name).write_bytes(lock.read_bytes())
     (tmp_path / ".venv").symlink_to(other)
     environment.make(tmp_path / ".venv", lock)
-    assert [path.name for path in other.iterdir()] == [lock.name]
+    assert {path.name for path in other.iterdir()} == {lock.name, "bin"}
 
 
 def test_the_refusal_is_one_message_and_an_exit_code(tmp_path: Path, lock: Path) -> None:
