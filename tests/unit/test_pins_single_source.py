@@ -39,7 +39,6 @@ HOSTS = {
     "www.tensorflow.org": "home page in the Arduino library's description",
     "docker.io": "the engine's package in Debian",
     "flatbuffers.dev": "documentation of a file format",
-    "www.tensorflow.org": "documentation, in the properties of the Arduino library",
     "www.apache.org": "the licence's own text",
     "localhost": "this machine",
 }
