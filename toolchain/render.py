@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from toolchain.commands.verify import VerifiedFirmware
 
 _BAR_WIDTH = 30
-_SHADES = "█▓▒░▚▞▪"
-_ASCII_SHADES = "#=-+:.o"
+_SHADES = "█▓▒░▚▞▪▤"
+_ASCII_SHADES = "#=-+:.o*"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:
