@@ -68,6 +68,8 @@ large = keras.Sequential(
 )
 found = {}
 for name, network in (("small", sine_network(2)), ("large", large)):
+    # A bias of zeros would be left out.
+    network.set_weights([weight + 0.125 for weight in network.get_weights()])
     dynamic, whole = convert_dynamic_range(network), convert_float(network)
     found[name] = {"dynamic": vars(file_parts(dynamic)), "float": vars(file_parts(whole))}
     try:
