@@ -285,8 +285,7 @@ CASES = {
         "withdrawn",
     ),
     "cargo, no index": Case(
-        "error: download of config.json failed\n\nCaused by:\n  failed to get successful HTTP "
-        "response from `http://127.0.0.1/index/config.json` (127.0.0.1), got 404\n  body:\n  no\n",
+        "error: config.json not found in registry\n",
         NetworkError,
         "not the mirror",
     ),

@@ -32,7 +32,7 @@ _ONLY_MISSING = re.compile(_MISSING, re.IGNORECASE)
 # phrases, since "proxy", "timeout" or "500 kB" alone tell nothing.
 _NO_MIRROR = re.compile(
     r"does not have a Release file|is not signed\.|NO_PUBKEY|NOSPLIT|NODATA|Clearsigned file|"
-    r"config\.json failed[\s\S]*got 404\b",
+    r"config\.json not found in registry",
     re.IGNORECASE,
 )
 _CERTIFICATE = re.compile(

@@ -22,6 +22,7 @@ from toolchain.layout import Layout
 from toolchain.pins import CratePin, FilePin, LockedRequirement, Pins, normalised
 
 Files = Mapping[str, Digest]
+_PIP_VENV = "/opt/fetch"
 
 
 def _key(*parts: Any) -> str:
@@ -137,8 +138,9 @@ class Fetcher:
             found["build"] = {path.name: self._downloads.add(path, path.name) for path in build}
             if "wheels" not in found:
                 debian.install(container, [*both, *self._certificate_packages()], said)
+                make_pip(container, train.python)
                 found["wheels"] = download_wheels(
-                    container, train.python, (lock_text, lock), self._downloads, said
+                    container, (lock_text, lock), self._downloads, said
                 )
         for name, files in found.items():
             self._downloads.write_list(keys[name], files)
@@ -198,9 +200,13 @@ def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, fro
     return chosen
 
 
+def make_pip(container: FetchContainer, python: str) -> None:
+    """Make pip available in a container that has Python ``python`` with its venv module."""
+    container.run([f"python{python}", "-m", "venv", _PIP_VENV], "pip")
+
+
 def download_wheels(
     container: FetchContainer,
-    python: str,
     lock: tuple[bytes, tuple[LockedRequirement, ...]],
     downloads: Downloads,
     said: debian.Said | None = None,
@@ -208,8 +214,7 @@ def download_wheels(
     """Download the wheels of a hash lock with pip and check them again here.
 
     Args:
-        container: one that has Python with its venv module.
-        python: minor version of that Python.
+        container: one for which ``make_pip`` was called.
         lock: the lock as pip reads it, and parsed.
         downloads: where they go.
         said: told each line of pip.
@@ -219,12 +224,11 @@ def download_wheels(
         PinnedPackageGoneError: it no longer has a locked version.
         DigestMismatchError: a wheel is not the locked one; none of them is kept.
     """
-    container.run([f"python{python}", "-m", "venv", "/opt/fetch"], "pip")
     container.write_file("/opt/train.lock", lock[0])
     folder = container.out / "wheels"
     container.run(
         [
-            *("/opt/fetch/bin/pip", "download", "--require-hashes", "--only-binary", ":all:"),
+            *(f"{_PIP_VENV}/bin/pip", "download", "--require-hashes", "--only-binary", ":all:"),
             *(
                 "--no-deps",
                 "--no-cache-dir",
