@@ -264,7 +264,7 @@ def build_variant_for(
     def build(board: Board, patches: Patches) -> FirmwareFiles:
         model = MODELS["sine_int8"]
         steps = pipeline.firmware_steps([board], [model], "release", ["hello_world"])
-        firmware = steps[-1]
+        (firmware,) = (step for step in steps if step.name.startswith("firmware "))
         inputs = dict(firmware.inputs)
         for name, (old, new) in patches.items():
             source = inputs[PurePosixPath(name)]
@@ -280,7 +280,7 @@ def build_variant_for(
             outputs=firmware.outputs,
             working_directory=firmware.working_directory,
         )
-        runner, results = run_steps([*steps[:-1], variant])
+        runner, results = run_steps([variant if step is firmware else step for step in steps])
         return _files(
             runner, results[variant.name], "hello_world", tmp_path_factory.mktemp("variant")
         )
