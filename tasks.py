@@ -237,6 +237,63 @@ def verify(
 
 @task(
     help={
+        "target": "the board that is connected (see ./invoke targets)",
+        "model": _MODEL_HELP,
+        "port": "serial port of the board; it is looked for when not given",
+        "tool": "way of flashing, where the board has several (see ./invoke targets)",
+        "image": "write this file instead of building one",
+        "dry-run": "say what would be done, command lines included, and send nothing",
+        "quiet": "print the result only",
+    }
+)
+@_command
+def flash(
+    _context: Context,
+    target: str,
+    model: str = DEFAULT_MODEL,
+    build_type: str = DEFAULT_BUILD_TYPE,
+    port: str = "",
+    tool: str = "",
+    image: str = "",
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Build, check, and write the firmware to a board that is connected."""
+    from toolchain.commands.build import build as build_firmwares
+    from toolchain.commands.build import find_targets
+    from toolchain.commands.flash import FlashRequest, plan, prepare
+    from toolchain.commands.flash import flash as run
+    from toolchain.commands.session import open_session
+    from toolchain.errors import UsageError
+    from toolchain.flashing.host import this_host
+    from toolchain.layout import project_layout
+    from toolchain.pipeline import find_build_type, find_model
+
+    layout, reporter = project_layout(), _reporter(quiet)
+    boards = find_targets(layout, target)
+    if len(boards) != 1:
+        raise UsageError("one board is flashed at a time", next_step="name it with --target")
+    chosen, kind = find_model(model), find_build_type(build_type)
+    if not image:
+        with open_session(reporter) as session:
+            build_firmwares(session, boards, chosen, kind)
+    request = FlashRequest(
+        board=boards[0],
+        folder=layout.build / boards[0].name / chosen.name,
+        image=Path(image) if image else None,
+        port=port,
+        tool=tool,
+    )
+    job = prepare(request, this_host(), dry_run=dry_run)
+    if dry_run:
+        _show("\n".join(plan(job)))
+        return
+    done = run(job, reporter, quiet=quiet)
+    _show(f"{done}\nconsole: {boards[0].console.baud} baud, 8N1; it begins with hello_world:")
+
+
+@task(
+    help={
         "epochs": "passes over the training data; the model's own number when not given",
         "model-1-epochs": "those of the smaller network that the report compares it with",
         "seed": "of data, weights and shuffling; the model's own when not given",
@@ -345,31 +402,30 @@ def targets(_context: Context, json: bool = False) -> None:
     """List the boards with their facts."""
     from toolchain.boards import board_names, find_board
     from toolchain.layout import project_layout
-    from toolchain.render import table
+    from toolchain.render import target_tables
 
     folder = project_layout().boards
     boards = [find_board(folder, name) for name in board_names(folder)]
     if json:
         _show_json("targets", targets=[board.model_dump() for board in boards])
         return
-    _show(
-        table(
-            ["target", "board", "core", "program flash", "RAM", "load address", "console"],
-            [
-                [
-                    board.name,
-                    board.title,
-                    f"{board.core.cpu} {board.core.clock_hz // 1_000_000} MHz",
-                    f"{board.application.max_length // 1024} KiB",
-                    f"{board.ram.length // 1024} KiB",
-                    f"0x{board.application.load_address:08X}",
-                    f"{board.console.peripheral} {board.console.baud} 8N1",
-                ]
-                for board in boards
-            ],
-            frozenset({3, 4}),
-        )
-    )
+    _show(target_tables(boards))
+
+
+@task(help={"check": "change nothing; fail when a schema is not up to date"})
+@_command
+def schemas(_context: Context, check: bool = False) -> None:
+    """Write the JSON schemas of the files that people edit, such as board.toml, to docs/schemas."""
+    from toolchain.layout import project_layout
+    from toolchain.render import shown_path
+    from toolchain.schemas import FOLDER, require_fresh, write_schemas
+
+    project = project_layout().project
+    if check:
+        require_fresh(project)
+        return
+    changed = write_schemas(project)
+    _show("\n".join(f"wrote {shown_path(path)}" for path in changed) or f"{FOLDER} is up to date")
 
 
 @task(help={"json": "print the result as JSON", "quiet": "print the result only"})

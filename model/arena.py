@@ -19,15 +19,26 @@ _ALIGNMENT = 16
 TENSOR_BYTES = 64
 NODE_BYTES = 40
 AFFINE_BYTES = 12
-# While the plan is made: of each tensor and of each buffer that is placed.
+# While the plan is made: of each tensor or scratch buffer, and of each one that is placed.
 ALLOCATION_BYTES = 20
 PLANNED_BYTES = 36
-# What an operator's Prepare asks for: its options, at most 40, its data, at most 48, and what
-# aligning them costs.
-PREPARED_BYTES = 168
-_FIXED_BYTES = 256
+# Of tensorflow/lite/c/builtin_op_data.h, the largest of an operator with a kernel.
+OPTIONS_BYTES = 40
+# What a kernel's Init keeps: its OpData.
+_DATA_BYTES = {
+    "CONV_2D": 40,
+    "DEPTHWISE_CONV_2D": 40,
+    "DEQUANTIZE": 8,
+    "FULLY_CONNECTED": 20,
+    "QUANTIZE": 8,
+    "SVDF": 24,
+}
+# internal::ScratchBufferHandle of micro/micro_allocator.h.
+_HANDLE_BYTES = 12
 # The filter's dimension that counts the channels.
 _CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
+# The allocator itself, and the alignment of what it hands out first.
+_FIXED_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -45,31 +56,42 @@ def estimate_arena(graph: Graph) -> int:
     Everything that the interpreter keeps beside the tensors is counted with its size on a 32-bit
     processor; computed tensors are placed as the pinned planner places them.
     """
-    kept = _FIXED_BYTES + sum(_kept_bytes(each) for each in graph.tensors)
+    kept = _FIXED_BYTES + sum(_tensor_bytes(each) for each in graph.tensors)
     kept += sum(_operator_bytes(graph, each) for each in graph.operators)
     buffers = planned_buffers(graph)
     offsets = place_buffers(buffers)
     placed = max((at + each.size for at, each in zip(offsets, buffers, strict=True)), default=0)
     # The planner works in the memory that it will hand out.
-    planning = ALLOCATION_BYTES * (len(graph.tensors) + len(buffers)) + PLANNED_BYTES * len(buffers)
+    planning = ALLOCATION_BYTES * (len(graph.tensors) + len(_scratch_buffers(graph)))
+    planning += PLANNED_BYTES * len(buffers)
     return -(-(kept + max(placed, planning)) // BLOCK) * BLOCK
 
 
-def _kept_bytes(tensor: Tensor) -> int:
+def _tensor_bytes(tensor: Tensor) -> int:
     total = TENSOR_BYTES
     if tensor.quantisation is not None:
         total += AFFINE_BYTES + 2 * (4 + 4 * len(tensor.quantisation.scales))
     if tensor.is_variable:
-        total += _aligned_bytes(tensor) + _ALIGNMENT
+        total += _handed_out(_bytes(tensor))
     return total
 
 
 def _operator_bytes(graph: Graph, operator: Operator) -> int:
-    total = NODE_BYTES + PREPARED_BYTES
+    total = NODE_BYTES + OPTIONS_BYTES
+    if operator.name in _DATA_BYTES:
+        total += _handed_out(_DATA_BYTES[operator.name])
     if operator.name in _CHANNELS:
         # A multiplier and a shift for each channel, quantised or not.
-        total += 8 * _dimension(graph.tensors[operator.inputs[1]], _CHANNELS[operator.name])
+        channels = _dimension(graph.tensors[operator.inputs[1]], _CHANNELS[operator.name])
+        total += 2 * _handed_out(4 * channels)
+    if operator.name == "SVDF":
+        total += 2 * _HANDLE_BYTES
     return total
+
+
+def _handed_out(size: int) -> int:
+    """Return what ``size`` bytes cost at most when they are aligned."""
+    return size + _ALIGNMENT - 1
 
 
 def planned_buffers(graph: Graph) -> tuple[PlannedBuffer, ...]:
@@ -83,22 +105,21 @@ def planned_buffers(graph: Graph) -> tuple[PlannedBuffer, ...]:
         for index in (*operator.inputs, *operator.outputs):
             last[index] = max(last.get(index, step), step)
     computed = [
-        PlannedBuffer(_aligned_bytes(tensor), first[index], last.get(index, end))
+        PlannedBuffer(_aligned(_bytes(tensor)), first[index], last.get(index, end))
         for index, tensor in enumerate(graph.tensors)
         if index in first and not tensor.is_constant and not tensor.is_variable
     ]
-    scratch = [
-        PlannedBuffer(_scratch_bytes(graph, operator), step, step)
-        for step, operator in enumerate(graph.operators)
-        if operator.name == "SVDF"
-    ]
-    return (*computed, *scratch)
+    return (*computed, *_scratch_buffers(graph))
 
 
-def _scratch_bytes(graph: Graph, operator: Operator) -> int:
-    """Return what SVDF asks for: 4 bytes a filter, and as int8 as much again a unit."""
-    batch, filters = (_dimension(graph.tensors[index], 0) for index in operator.inputs[:2])
-    return 2 * -(-4 * batch * filters // _ALIGNMENT) * _ALIGNMENT
+def _scratch_buffers(graph: Graph) -> list[PlannedBuffer]:
+    """Return what SVDF asks for: 4 bytes a filter, and 4 bytes a unit, of which not more are."""
+    buffers = []
+    for step, operator in enumerate(graph.operators):
+        if operator.name == "SVDF":
+            batch, filters = (_dimension(graph.tensors[index], 0) for index in operator.inputs[:2])
+            buffers += 2 * [PlannedBuffer(_aligned(4 * batch * filters), step, step)]
+    return buffers
 
 
 def _dimension(tensor: Tensor, axis: int) -> int:
@@ -126,6 +147,9 @@ def place_buffers(buffers: Sequence[PlannedBuffer]) -> tuple[int, ...]:
     return tuple(offsets[number] for number in range(len(buffers)))
 
 
-def _aligned_bytes(tensor: Tensor) -> int:
-    size = tensor.elements * (tensor.element_bytes or 0)
+def _aligned(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.elements * (tensor.element_bytes or 0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
+from hypothesis import settings
 
 from toolchain.actions import Runner, Step, StepResult
 from toolchain.actions.docker_executor import DockerExecutor
@@ -25,6 +26,10 @@ from toolchain.images.build import ensure_image
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import Pins
 from toolchain.pipeline import MODELS, Application, Model, Pipeline
+
+# How long an example takes says nothing of the code on a machine that others use too.
+settings.register_profile("toolchain", deadline=None)
+settings.load_profile("toolchain")
 
 NO_ENGINE = "not run: there is no Docker Engine (./invoke test says what to do)"
 

@@ -75,7 +75,7 @@ def make(environment: Path, lock: Path) -> None:
     """Make ``environment`` anew unless it is current; the second of two makers waits.
 
     Raises:
-        EnvironmentSetupError: it could not be made, or is a link to one that is not current.
+        EnvironmentSetupError: it could not be made.
     """
     if not lock.is_file():
         raise EnvironmentSetupError(f"{lock} is missing.\n  next: restore it from git.")
@@ -83,18 +83,11 @@ def make(environment: Path, lock: Path) -> None:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if is_current(environment, lock):
             return
-        # Making it anew empties the folder, and a link's may belong to another checkout.
-        if environment.is_symlink():
-            raise EnvironmentSetupError(
-                f"{environment} is a link to {environment.resolve()}, "
-                f"which does not hold what {lock.name} lists.\n"
-                f"  next: rm {environment}, then run this command again to make one of its own."
-            )
         print(f"invoke: making {environment.name} from {lock.name}", file=sys.stderr, flush=True)
         if importlib.util.find_spec("ensurepip") is None:
             _install_venv_module()
         try:
-            if environment.is_file():
+            if environment.is_symlink() or environment.is_file():
                 environment.unlink()
             venv.create(environment, clear=True, with_pip=True, symlinks=True)
         except subprocess.CalledProcessError as error:

@@ -16,7 +16,9 @@ NOTEBOOK = FOLDER / f"{NAME}.ipynb"
 
 EXECUTED = PurePosixPath("executed.ipynb")
 
+_PYTHON = "/opt/notebook/bin/python"
 _JUPYTEXT = "/opt/notebook/bin/jupytext"
+_PAIR = FOLDER / "pair.py"
 _EXECUTION_SECONDS = 1800
 
 
@@ -25,11 +27,8 @@ def pair_step(layout: Layout, image: str) -> Step:
     return Step(
         name=f"pair {NAME}",
         image=image,
-        arguments=(
-            *(_JUPYTEXT, "--quiet", "--to", "ipynb"),
-            *("--output", f"/out/{NOTEBOOK.name}", str(SOURCE)),
-        ),
-        inputs={SOURCE: layout.project / SOURCE},
+        arguments=(_PYTHON, "-B", str(_PAIR), str(SOURCE), f"/out/{NOTEBOOK.name}"),
+        inputs={path: layout.project / path for path in (_PAIR, SOURCE)},
         outputs=(PurePosixPath(NOTEBOOK.name),),
     )
 

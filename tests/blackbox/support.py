@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,20 +104,29 @@ class Checkout:
             check=False,
         )
 
-    def start(self, *arguments: str) -> Running:
-        """Start ``./invoke`` as a shell's foreground job: in a process group of its own."""
-        return Running(
-            subprocess.Popen(
-                [str(self.folder / "invoke"), *arguments],
-                cwd=self.folder,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        )
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[Running]:
+        """Start ``./invoke`` as a shell's foreground job: in a process group of its own.
+
+        What has not ended by the end of the block is stopped.
+        """
+        with subprocess.Popen(
+            [str(self.folder / "invoke"), *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            running = Running(process)
+            try:
+                yield running
+            finally:
+                if process.poll() is None:
+                    running.send(signal.SIGINT)
+                    running.end()
 
     def touch_firmware(self) -> None:
         """Change what the firmware prints to what no other checkout's does: it must be built."""

@@ -340,11 +340,11 @@ def test_the_cache_is_not_removed_under_a_command_that_uses_it(
 ) -> None:
     other = lone_copy.copy_to(tmp_path / "a third clone")
     lone_copy.touch_firmware()
-    running = lone_copy.start("build", "--target", TARGET)
-    containers.wait_for_one(lone_copy, running)
-    said = failed(other.invoke("clean", "--cache"), 29)
-    assert f"another command uses the cache {lone_copy.cache}" in said
-    done = running.end()
+    with lone_copy.start("build", "--target", TARGET) as running:
+        containers.wait_for_one(lone_copy, running)
+        said = failed(other.invoke("clean", "--cache"), 29)
+        assert f"another command uses the cache {lone_copy.cache}" in said
+        done = running.end()
     assert done.returncode == 0, done.stderr
 
 

@@ -23,10 +23,10 @@ def begun(checkout: Checkout) -> None:
 def stopped_during_a_step(
     checkout: Checkout, containers: Containers, command: Sequence[str], number: signal.Signals
 ) -> subprocess.CompletedProcess[str]:
-    running = checkout.start(*command)
-    containers.wait_for_one(checkout, running)
-    running.send(number)
-    return running.end()
+    with checkout.start(*command) as running:
+        containers.wait_for_one(checkout, running)
+        running.send(number)
+        return running.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -63,10 +63,10 @@ def test_after_a_kill_the_next_build_cleans_up_and_succeeds(
 ) -> None:
     begun(copy)
     before = copy.outputs()
-    running = copy.start(*BUILD)
-    orphan = containers.wait_for_one(copy, running)
-    running.process.kill()
-    assert running.end().returncode == -signal.SIGKILL
+    with copy.start(*BUILD) as running:
+        orphan = containers.wait_for_one(copy, running)
+        running.process.kill()
+        assert running.end().returncode == -signal.SIGKILL
     assert copy.outputs() == before
     assert containers.present(copy) == [orphan]
     assert copy.sandboxes() != []
@@ -82,10 +82,10 @@ def test_of_two_builds_at_once_the_second_waits_and_each_step_runs_once(
     copy: Checkout, containers: Containers
 ) -> None:
     copy.touch_firmware()
-    first = copy.start(*BUILD)
-    containers.wait_for_one(copy, first)
-    second = copy.start(*BUILD)
-    ended = [first.end(), second.end()]
+    with copy.start(*BUILD) as first:
+        containers.wait_for_one(copy, first)
+        with copy.start(*BUILD) as second:
+            ended = [first.end(), second.end()]
     assert [done.returncode for done in ended] == [0, 0], ended
     assert f"waiting for process {first.process.pid} (" in ended[1].stderr
     assert "build --target sparkfun_edge) to finish" in ended[1].stderr
@@ -99,14 +99,14 @@ def test_a_command_that_waits_can_be_stopped_and_the_first_goes_on(
     copy: Checkout, containers: Containers
 ) -> None:
     copy.touch_firmware()
-    first = copy.start(*BUILD)
-    containers.wait_for_one(copy, first)
-    second = copy.start(*BUILD)
-    assert second.process.stderr is not None
-    assert second.process.stderr.readline().startswith("waiting for process")
-    second.send(signal.SIGINT)
-    stopped = second.end()
-    assert (stopped.returncode, stopped.stdout) == (130, "")
-    assert "Traceback" not in stopped.stderr
-    done = first.end()
+    with copy.start(*BUILD) as first:
+        containers.wait_for_one(copy, first)
+        with copy.start(*BUILD) as second:
+            assert second.process.stderr is not None
+            assert second.process.stderr.readline().startswith("waiting for process")
+            second.send(signal.SIGINT)
+            stopped = second.end()
+        assert (stopped.returncode, stopped.stdout) == (130, "")
+        assert "Traceback" not in stopped.stderr
+        done = first.end()
     assert done.returncode == 0, done.stderr

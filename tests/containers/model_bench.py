@@ -18,6 +18,10 @@ from toolchain.pipeline import MODEL_SOURCES, MODELS, Pipeline, TrainingOptions
 P = PurePosixPath
 INT8 = MODELS["sine_int8"]
 Files = Mapping[str, bytes]
+FOREIGN = (
+    *("per_channel", "hybrid", "open_batch", "lstm", "elu", "without_bias", "image"),
+    *("convolutions", "residual"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,12 @@ class ModelBench:
             for step, files in made.items()
             for name, data in files.items()
         }
+
+    def foreign(self) -> dict[str, bytes]:
+        """Return the models that ``model_foreign.py`` makes, by name."""
+        step = self.script("model_foreign", ["/out"], [f"{name}.tflite" for name in FOREIGN])
+        (files,) = self.known(step).values()
+        return {name: files[f"{name}.tflite"] for name in FOREIGN}
 
     def training(self, epochs: int, seed: int | None = None) -> Step:
         """Return the training step with other options."""

@@ -75,7 +75,9 @@ def test_the_led_follows_the_sine_as_upstream_writes_it(cycle: SimulationResult)
     shown = [each.brightness for each in cycle.inferences]
     expected = [{"builtin": upstream_brightness(each.y) / 255} for each in cycle.inferences]
     assert shown == expected
-    assert {0.0, 1.0} <= {each["builtin"] for each in shown}
+    levels = {each["builtin"] for each in shown}
+    assert min(levels) < 0.1
+    assert max(levels) > 0.9
 
 
 def test_every_input_gives_what_the_other_board_gives(
@@ -158,7 +160,7 @@ def test_a_led_whose_sequence_is_never_started_is_dark(
     nano: Board, build_variant_for: BuildVariantFor, firmware: BuiltFirmware
 ) -> None:
     start = "    pwm0::TASKS_SEQSTART0::WriteWord(task::kStart);\n"
-    assert min(lit(nano, firmware.hello_world)) > 0.5
+    assert min(lit(nano, firmware.hello_world)) > 0.3
     assert set(lit(nano, build_variant_for(nano, {BOARD_CC: (start, "")}))) == {0.0}
 
 

@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from tests.unit import simulator_support as chip
 from tests.unit.actions_support import RecordingReporter
+from tests.unit.flashing_support import hex_file
+from tests.unit.image_support import with_record
 from toolchain.actions import OutputOf, Step
 from toolchain.actions.action import prepare_action
 from toolchain.actions.action_cache import ActionCache, ActionResult
@@ -84,7 +86,8 @@ def application(lines: Sequence[str], *, times: int = 1) -> bytes:
     function.append(chip.Raw((chip.BX_LR,)))
     calls = (chip.Call(chip.FUNCTIONS),) * times
     banner = chip.Say("hello_world: a tiny one\r\n")
-    return chip.firmware(*chip.CONSOLE, banner, *calls, functions=function).image
+    image = chip.firmware(*chip.CONSOLE, banner, *calls, functions=function).image
+    return with_record(EDGE, image)
 
 
 def hello_world(pairs: Mapping[int, int] = INT8_PAIRS) -> bytes:
@@ -135,6 +138,7 @@ def firmware_contents(
         name = f"firmware {application} {EDGE.name} {model.name} {build_type}"
         contents[name, f"bin/{application}"] = elf_of(image)
         contents[name, f"bin/{application}.bin"] = image
+        contents[name, f"bin/{application}.hex"] = hex_file(image, EDGE.application.load_address)
     return contents
 
 

@@ -26,5 +26,15 @@ def make_image(board: Board, code: bytes = bytes(range(256)), *, name: str | Non
     return struct.pack(f"<{len(vectors)}I", *vectors) + body
 
 
+def with_record(board: Board, image: bytes) -> bytes:
+    """Return an image of other code with the board's name behind it and the record of both."""
+    image += bytes(-len(image) % 4)
+    name = board.application.load_address + len(image)
+    image += board.name.encode() + b"\0"
+    image += bytes(-len(image) % 4)
+    record = struct.pack("<4I", RECORD_MAGIC, len(image), name, 0)
+    return image[:RECORD_OFFSET] + record + image[RECORD_OFFSET + len(record) :]
+
+
 def with_word(image: bytes, offset: int, value: int) -> bytes:
     return image[:offset] + struct.pack("<I", value) + image[offset + 4 :]

@@ -22,6 +22,8 @@ from tests.unit.commands_support import (
     session_in,
     steps_of,
 )
+from tests.unit.flashing_support import hex_file
+from tests.unit.image_support import with_record
 from toolchain.commands.build import REPORTS, BuiltFirmware, build, find_targets
 from toolchain.commands.session import Session
 from toolchain.errors import (
@@ -30,6 +32,7 @@ from toolchain.errors import (
     FirmwareInvalidError,
     UnknownTargetError,
 )
+from toolchain.firmware.formats import FILE_NAMES, find_format
 
 IMAGE = hello_world()
 
@@ -57,10 +60,13 @@ def test_what_is_to_be_flashed_is_published_with_its_workspace(session: Session)
     assert firmware.folder == session.layout.build / "sparkfun_edge" / "sine_int8"
     found = files_under(firmware.folder)
     assert {name for name in found if "/" not in name} == {
+        "FLASHING.md",
         "hello_world.bin",
         "hello_world.elf",
         "hello_world.hex",
         "hello_world.map",
+        "hello_world_ambiq_image.bin",
+        "hello_world_ambiq_wired_update.bin",
         "size.json",
     }
     assert found["hello_world.bin"] == firmware.image.read_bytes() == IMAGE
@@ -112,7 +118,7 @@ def test_a_second_build_writes_nothing(session: Session) -> None:
 
 
 def test_a_step_that_is_not_known_asks_for_an_engine(session: Session) -> None:
-    with pytest.raises(EngineUnavailableError, match="on another machine"):
+    with pytest.raises(EngineUnavailableError, match="not on this machine"):
         build(session, [EDGE], INT8, "release")
     assert not session.layout.build.exists()
 
@@ -161,7 +167,7 @@ def test_reports_stay_with_their_firmware_only(session: Session) -> None:
         (firmware.folder / name).write_text("report")
     build(session, [EDGE], INT8, "release")
     assert all((firmware.folder / name).exists() for name in REPORTS)
-    build_known(session, firmware_contents(IMAGE + bytes(4)))
+    build_known(session, firmware_contents(with_record(EDGE, IMAGE)))
     assert not any((firmware.folder / name).exists() for name in REPORTS)
 
 
@@ -191,6 +197,35 @@ def test_formats_that_a_board_does_not_flash_are_not_published(session: Session)
     know(session, steps_of(session, board=board), firmware_contents(IMAGE))
     (firmware,) = build(session, [board], INT8, "release")
     assert not (firmware.folder / "hello_world.hex").exists()
+
+
+def test_the_files_for_flashing_hold_the_image(session: Session) -> None:
+    firmware = build_known(session, firmware_contents(IMAGE))
+    for name in EDGE.package.formats:
+        kind = find_format(name)
+        assert kind.read is not None
+        data = (firmware.folder / FILE_NAMES[name]).read_bytes()
+        assert kind.read(EDGE, data) == IMAGE
+
+
+def test_a_hex_file_of_another_image_is_not_published(session: Session) -> None:
+    contents = firmware_contents(IMAGE)
+    other = hex_file(IMAGE[:-1] + b"?", EDGE.application.load_address)
+    contents |= {key: other for key in contents if key[1].endswith(".hex")}
+    with pytest.raises(FirmwareInvalidError, match=r"hello_world\.hex for SparkFun Edge"):
+        build_known(session, contents)
+    assert not (session.layout.build / "sparkfun_edge").exists()
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "0" * 64 + "/12", "0" * 64 + "/x"])
+def test_a_remembered_file_that_was_damaged_is_made_again(session: Session, content: str) -> None:
+    before = files_under(build_known(session, firmware_contents(IMAGE)).folder)
+    memos = list((session.layout.cache / "packaged").iterdir())
+    assert len(memos) == len(EDGE.package.formats)
+    for memo in memos:
+        memo.write_text(content)
+    assert files_under(build_known(session, firmware_contents(IMAGE)).folder) == before
+    assert all(memo.read_text() != content for memo in memos)
 
 
 def test_targets_are_found_by_name_or_all_at_once(session: Session) -> None:

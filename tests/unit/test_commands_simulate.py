@@ -22,6 +22,7 @@ from tests.unit.commands_support import (
     steps_of,
     x_value_line,
 )
+from tests.unit.image_support import with_record
 from toolchain.commands.build import BuiltFirmware, build
 from toolchain.commands.session import Session
 from toolchain.commands.simulate import simulate_all
@@ -91,7 +92,7 @@ def no_report(firmware: BuiltFirmware) -> bool:
     "image",
     [
         application([x_value_line(0, 0)], times=3),
-        chip.firmware(chip.Poke(chip.UART0, 1)).image,
+        with_record(EDGE, chip.firmware(chip.Poke(chip.UART0, 1)).image),
     ],
 )
 def test_a_firmware_that_halts_or_breaks_a_rule_leaves_no_report(
@@ -108,7 +109,8 @@ def test_a_firmware_that_never_comes_to_its_end_is_given_up(
 ) -> None:
     monkeypatch.setattr("toolchain.commands.simulate.BUDGET_OF_START", 100_000)
     monkeypatch.setattr("toolchain.commands.simulate.BUDGET_PER_INFERENCE", 1)
-    firmware = built(session, chip.firmware(chip.CONSOLE, chip.Raw(COUNT_FOR_EVER)).image)
+    image = chip.firmware(chip.CONSOLE, chip.Raw(COUNT_FOR_EVER)).image
+    firmware = built(session, with_record(EDGE, image))
     with pytest.raises(SimulationIncompleteError, match="without 4 x_value lines"):
         simulate_all([firmware], 4)
     assert no_report(firmware)

@@ -124,10 +124,10 @@ def test_each_ram_must_hold_what_lies_in_it() -> None:
     disco = find_board(Path(__file__).resolve().parents[2] / "boards", "stm32f746g_disco")
     (sram,) = disco.sectioned_rams
     load = disco.application.load_address
-    image = struct.pack("<II", disco.application.initial_stack_pointer, load + 0x301) + bytes(0x400)
+    image = make_image(disco)
     good = replace(
         GOOD,
-        entry=load + 0x301,
+        entry=load + 4 * disco.core.vector_words + 1,
         segments=(Segment(load, image, len(image)),),
         sections=(Section(".sram", sram.origin, sram.length, in_file=False),),
     )

@@ -156,9 +156,9 @@ def svdf(filters: int) -> Model:
 
 def test_svdf_needs_scratch_memory_for_its_filters() -> None:
     graph = read_graph(svdf(1000).tflite())
-    scratch = planned_buffers(graph)[-1]
-    assert scratch.size >= 4 * 1000
-    assert (scratch.first, scratch.last) == (0, 0)
+    for scratch in planned_buffers(graph)[-2:]:
+        assert scratch.size >= 4 * 1000
+        assert (scratch.first, scratch.last) == (0, 0)
     assert estimate_arena(graph) >= 4 * (8 * 1000 + 1000 + 1000)
 
 

@@ -110,7 +110,8 @@ def test_keys_do_not_depend_on_the_folder_of_the_checkout(tmp_path: Path) -> Non
         ("boards/sparkfun_edge/another.h", {"firmware"}),
         ("boards/common/startup.cc", {"firmware"}),
         ("tflm/hello_world/main.cc", {"firmware"}),
-        ("tflm/Makefile", {"library", "firmware"}),
+        ("tflm/hello_world/inference.cc", {"inference", "firmware"}),
+        ("tflm/Makefile", {"library", "inference", "firmware"}),
         ("model/train.py", {"train"}),
         ("model/convert.py", {"convert"}),
         ("model/embed.py", {"embed"}),
@@ -146,14 +147,16 @@ def test_boards_with_the_same_core_share_a_library(pipeline: Pipeline) -> None:
     assert [name for name in names if name.startswith("library")] == [
         "library cortex-m4+fp release"
     ]
+    assert len([name for name in names if name.startswith("inference")]) == len(MODELS)
     assert len([name for name in names if name.startswith("firmware")]) == 8
 
 
-def test_another_core_has_a_library_of_its_own(pipeline: Pipeline) -> None:
+def test_another_core_has_libraries_of_its_own(pipeline: Pipeline) -> None:
     core = EDGE.core.model_copy(update={"cpu": "cortex-m7"})
     other = TWIN.model_copy(update={"core": core})
     steps = pipeline.firmware_steps([EDGE, other], MODELS.values(), "release", APPLICATIONS)
     assert len([step for step in steps if step.name.startswith("library")]) == 2
+    assert len([step for step in steps if step.name.startswith("inference")]) == 2 * len(MODELS)
 
 
 def test_images_are_part_of_the_keys_of_their_steps(pipeline: Pipeline) -> None:
@@ -161,6 +164,7 @@ def test_images_are_part_of_the_keys_of_their_steps(pipeline: Pipeline) -> None:
     after = keys(replace(pipeline, cross_image="cross:2"))
     assert {name.split()[0] for name in before if before[name] != after[name]} == {
         "library",
+        "inference",
         "firmware",
     }
 

@@ -284,6 +284,12 @@ def test_a_pin_is_no_output_any_more_when_its_direction_is_cleared() -> None:
     assert "P1.12 was set high and never made an output" in message
 
 
+def test_a_pin_that_is_set_and_made_an_input_is_refused() -> None:
+    set_early = Blamed(Poke(P0 + OUTSET, 1 << 13))
+    message = nano_refused(CONSOLE, set_early, cnf(13, INPUT), say("done\r\n"))
+    assert "P0.13 was set high and never made an output" in message
+
+
 def test_a_pin_may_be_set_before_it_is_made_an_output() -> None:
     early = Poke(P0 + OUTSET, 1 << 13), Poke(P0 + DIRSET, 1 << 13)
     assert led(early) == 1.0
@@ -624,6 +630,10 @@ def test_a_wait_without_a_transmission_is_explained() -> None:
         run_nano(CONSOLE, say("one\r\n"), wait)
     assert "waits for ever on UARTE0.EVENTS_ENDTX" in str(caught.value)
     assert "no transmission runs" in str(caught.value)
+    with pytest.raises(SimulationFaultError) as caught:
+        run_nano(CONSOLE, WaitSet(UARTE0 + TXSTOPPED, 0))
+    assert "waits for ever on UARTE0.EVENTS_TXSTOPPED" in str(caught.value)
+    assert "no transmission runs" not in str(caught.value)
 
 
 def test_a_buffer_that_is_changed_while_it_is_sent_is_refused() -> None:
@@ -652,6 +662,12 @@ def test_a_transmission_that_is_cut_off_is_refused(operation: Poke, message: str
 def test_an_idle_transmitter_can_be_stopped_and_the_uarte_disabled() -> None:
     stop = Poke(UARTE0 + STOPTX, 1), WaitSet(UARTE0 + TXSTOPPED, 0), Poke(UARTE0 + ENABLE, 0)
     result = run_nano(CONSOLE, say("one\r\n"), stop, ENABLE_UARTE, say("done\r\n"))
+    assert result.console == "one\ndone\n"
+
+
+def test_a_uarte_is_disabled_whatever_its_pins_are() -> None:
+    off = Poke(P1 + DIRCLR, 1 << 3), Poke(UARTE0 + ENABLE, 0), Poke(P1 + DIRSET, 1 << 3)
+    result = run_nano(CONSOLE, say("one\r\n"), off, ENABLE_UARTE, say("done\r\n"))
     assert result.console == "one\ndone\n"
 
 
@@ -757,6 +773,19 @@ def test_a_stopped_pwm_leaves_the_pins_level(operation: Poke, brightness: float)
     assert led(Poke(P0 + OUTSET, 1 << 13), LED, operation) == 1.0
 
 
+def test_a_pwm_that_is_enabled_again_waits_for_its_sequence() -> None:
+    again = Poke(PWM0 + ENABLE, 0), ENABLE_PWM
+    assert led(LED, again) == 0.0
+    assert led(LED, again, PLAY) == 0.25
+    assert led(LED, ENABLE_PWM) == 0.25
+
+
+def test_a_pwm_on_another_pin_leaves_the_led_alone() -> None:
+    elsewhere = cnf(14, OUTPUT), Poke(PWM0 + PSEL_OUT, 14), ENABLE_PWM, TOP, QUARTER, PLAY
+    assert led(elsewhere) == 0.0
+    assert led(elsewhere, Poke(P0 + OUTSET, 1 << 13), LED_OUTPUT) == 1.0
+
+
 def test_the_end_of_a_sequence_can_be_waited_for() -> None:
     waits = WaitSet(PWM0 + 0x108, 0), WaitSet(PWM0 + 0x110, 0), WaitSet(PWM0 + 0x118, 0)
     assert led(LED, waits) == 0.25
@@ -792,7 +821,8 @@ def test_a_pwm_pin_that_is_not_an_output_is_refused() -> None:
 
 
 def test_a_pwm_pin_that_is_made_an_input_later_is_refused() -> None:
-    message = nano_refused(CONSOLE, LED, Blamed(Poke(P0 + DIRCLR, 1 << 13)), say(RESULT))
+    made_an_input, another = Blamed(Poke(P0 + DIRCLR, 1 << 13)), Poke(P0 + DIRSET, 1 << 5)
+    message = nano_refused(CONSOLE, LED, made_an_input, another, say(RESULT))
     assert "PWM0 drives P0.13, which is not an output" in message
 
 

@@ -17,6 +17,8 @@ from toolchain.errors import FirmwareDoesNotFitError, FirmwareInvalidError, Step
 from toolchain.firmware import formats
 from toolchain.firmware.formats import FILE_NAMES, FormatError, find_format
 from toolchain.firmware.size import LayerSize, SizeReport
+from toolchain.flashing.instructions import NAME as FLASHING
+from toolchain.flashing.instructions import instructions
 from toolchain.layout import Layout
 from toolchain.machine import MACHINE_RECORD, remember_machines
 from toolchain.pipeline import (
@@ -178,6 +180,8 @@ def publish_firmware(
         inputs = session.pipeline.format_inputs(board, model, build_type, name)
         contents = {path: _content(session, source, results) for path, source in inputs.items()}
         files[PurePosixPath(FILE_NAMES[name])] = packaged(session, board, name, contents)
+    text = instructions(board, model.name).encode()
+    files[PurePosixPath(FLASHING)] = store.put_bytes(text)
     shown = sorted(files)
     for path, source in session.pipeline.workspace(board, model, build_type).items():
         files["workspace" / path] = _content(session, source, results)

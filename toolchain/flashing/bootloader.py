@@ -88,10 +88,12 @@ class Timing:
 
     Attributes:
         reply_seconds: for an answer; the bootloader writes whole pages of flash meanwhile.
+        hello_seconds: for the answer to a greeting, which is repeated until someone answers.
         quiet_seconds: after bytes that are no answer, until they are taken for a damaged one.
     """
 
     reply_seconds: float = 12.0
+    hello_seconds: float = 2.0
     quiet_seconds: float = 0.5
 
 
@@ -154,10 +156,17 @@ class Bootloader:
         return UpdateSummary(status.version, len(parts), self.repeated, self._restart())
 
     def _hello(self) -> Status:
-        status = self._exchange(Hello(), Status, lambda _: _Fit.YES)
+        """Greet the bootloader until it answers: somebody may be about to press its buttons."""
+        status = None
+        patience = self._timing.reply_seconds * (RETRIES + 1)
+        end = time.monotonic() + patience
+        while status is None and time.monotonic() < end:
+            self._reader.clear()
+            self._line.write(encode(Hello()))
+            status = self._wait(Status, lambda _: _Fit.YES, self._timing.hello_seconds)
         if status is None:
             raise FlashError(
-                f"the board's bootloader did not answer, although it was asked {RETRIES + 1} times",
+                f"the board's bootloader did not answer within {patience:.0f} seconds",
                 why="it runs only while button 14 is held at reset; or this is another port",
                 next_step=_SILENT_ADVICE,
             )
@@ -171,34 +180,39 @@ class Bootloader:
 
     def _restart(self) -> bool:
         """Restart the part; False where it did not say so, for it may have restarted at once."""
-        try:
-            return self._acknowledged(Reset(POWER_ON_INTERRUPTIBLE))
-        except _NoAnswerError:
-            return False
+        return self._status_of(Reset(POWER_ON_INTERRUPTIBLE)) is not None
 
-    def _acknowledged(self, message: Message) -> bool:
+    def _acknowledged(self, message: Message) -> None:
         """Send a message until it is acknowledged.
 
         Raises:
             FlashError: it is refused, or not answered.
         """
+        if self._status_of(message) is None:
+            raise FlashError(
+                f"the bootloader stopped answering: no reply to {_name(message)}",
+                why=f"it was sent {RETRIES + 1} times",
+                next_step=_RETRY_ADVICE,
+            )
+
+    def _status_of(self, message: Message) -> AckStatus | None:
+        """Send a message until it arrives; None when nothing comes back.
+
+        Raises:
+            FlashError: it is refused.
+        """
         before = self.repeated
-        status = AckStatus.SUCCESS.value
+        status = AckStatus.CRC.value
         for _ in range(RETRIES + 1):
             ack = self._exchange(message, Ack, lambda ack: self._fit(ack, message))
             if ack is None:
-                raise _NoAnswerError(
-                    f"the bootloader stopped answering: no reply to {_name(message)}",
-                    why=f"it was sent {RETRIES + 1} times",
-                    next_step=_RETRY_ADVICE,
-                )
+                return None
             status = ack.status
-            if status == AckStatus.SUCCESS:
-                return True
-            if status == AckStatus.SEQUENCE and self.repeated > before:
-                # It has this piece already: the answer to the first copy was lost. The CRC of the
-                # whole update is checked by the bootloader in any case.
-                return True
+            # It may have this piece already, if the answer to the first copy was lost. The CRC of
+            # the whole update is checked by the bootloader in any case.
+            has_it = status == AckStatus.SEQUENCE and self.repeated > before
+            if status == AckStatus.SUCCESS or has_it:
+                return AckStatus.SUCCESS
             if status != AckStatus.CRC:
                 break
             self.repeated += 1
@@ -237,14 +251,14 @@ class Bootloader:
                 self.repeated += 1
             self._reader.clear()
             self._line.write(data)
-            answer = self._wait(kind, fit)
+            answer = self._wait(kind, fit, self._timing.reply_seconds)
             if answer is not None:
                 return answer
         return None
 
-    def _wait(self, kind: type[_T], fit: Callable[[_T], _Fit]) -> _T | None:
+    def _wait(self, kind: type[_T], fit: Callable[[_T], _Fit], seconds: float) -> _T | None:
         now = time.monotonic()
-        end, quiet_since = now + self._timing.reply_seconds, now
+        end, quiet_since = now + seconds, now
         candidate: _T | None = None
         while now < end:
             data = self._line.read(1)
@@ -276,10 +290,6 @@ class _Fit(Enum):
     YES = auto()
     NO = auto()
     PERHAPS = auto()
-
-
-class _NoAnswerError(FlashError):
-    """Nothing came back; a ``FlashError`` for users."""
 
 
 def _explain(status: int) -> str:
