@@ -150,7 +150,7 @@ def conversions_figure(comparison: Comparison) -> Any:
     above.plot(x, lite.grid, color=SKY, linewidth=1.6, linestyle="--", label="float .tflite")
     above.plot(x, int8.grid, color=VERMILLION, linewidth=1.2, label="int8 .tflite")
     _one_period(above, labelled=False)
-    _legend(above, columns=2)
+    _legend(above, place="upper right")
     for outcome, colour, style, label in (
         (lite, SKY, "--", "float"),
         (int8, VERMILLION, "-", "int8"),
@@ -271,5 +271,5 @@ def _one_period(axes: Any, *, labelled: bool = True) -> None:
     axes.set_ylabel("y")
 
 
-def _legend(axes: Any, *, columns: int = 1) -> None:
-    axes.legend(ncols=columns, markerscale=1.6)
+def _legend(axes: Any, *, place: str = "best") -> None:
+    axes.legend(loc=place, markerscale=1.6)

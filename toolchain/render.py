@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from toolchain.commands.verify import VerifiedFirmware
 
 _BAR_WIDTH = 30
-_SHADES = "█▓▒░▚▞▪"
-_ASCII_SHADES = "#=-+:.o"
+_SHADES = "█▓▒░▚▞▪▤"
+_ASCII_SHADES = "#=-+:.o*"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:
@@ -241,7 +241,7 @@ def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
                 f"{from_judge} ({comparison.allowed_difference} allowed)",
                 f"{comparison.largest_sine_error:.4f}",
                 f"{image.equal}/{image.known}",
-                f"{comparison.litert_equal}/{comparison.cases}, largest difference {from_litert}",
+                f"{comparison.litert_equal}/{comparison.cases}, at most {from_litert} off",
             ]
         )
     headings = ["target", "model", "equal", "largest difference", "|y - sin x|"]

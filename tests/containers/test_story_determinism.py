@@ -87,3 +87,29 @@ def runs(digests: Callable[..., Digests]) -> Mapping[str, Digests]:
 )
 def test_every_file_has_the_same_bytes(runs: Mapping[str, Digests], setting: str) -> None:
     assert runs[setting] == runs["once"]
+
+
+DIVISION = """
+from model.runtime import deterministic_tensorflow
+tf = deterministic_tensorflow()
+import numpy as np
+generator = np.random.default_rng(1)
+x, y = (generator.uniform(0.1, 1.0, 4096).astype(np.float32) for _ in range(2))
+divided = tf.function(lambda a, b: a / tf.sqrt(b))(x, y).numpy()
+print("DIFFERENT", np.count_nonzero(divided != x / np.sqrt(y)))
+"""
+
+
+def test_graphs_divide_by_a_square_root_and_do_not_approximate_its_reciprocal(
+    engine: Engine, train_image: str, layout: Layout
+) -> None:
+    said = engine.client.containers.run(
+        train_image,
+        ["/opt/venv/bin/python", "-B", "-c", DIVISION],
+        network_mode="none",
+        tmpfs={"/tmp": "exec,mode=1777"},
+        volumes=[f"{layout.project / 'model'}:/project/model:ro"],
+        environment={"HOME": "/tmp"},
+        remove=True,
+    ).decode()
+    assert said.split()[-2:] == ["DIFFERENT", "0"]

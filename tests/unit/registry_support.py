@@ -47,6 +47,7 @@ class Server:
 
     Attributes:
         files: content by path.
+        types: media type by path, where it matters.
         statuses: HTTP status by path, instead of the content.
         cut: paths of which only the first half is sent.
         asked: paths in the order of the requests.
@@ -55,6 +56,7 @@ class Server:
     port: int = 0
     scheme: str = "http"
     files: dict[str, bytes] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
@@ -78,7 +80,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             body = server.files.get(path, b"") if status == 200 else b"no"
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", "text/html" if path.endswith("/") else "a/b")
+            default = "text/html" if path.endswith("/") else "application/octet-stream"
+            self.send_header("Content-Type", server.types.get(path, default))
             self.end_headers()
             if path in server.cut:
                 self.wfile.write(body[: len(body) // 2])

@@ -20,25 +20,29 @@ from toolchain.pins import Pins
 
 PROJECT = project_layout().project
 PINS = project_pins(project_layout())
-ALL: set[str] = {"base", "train", "cross"}
-# What depends on which part of pins.toml; the train image takes its wheels from the lock.
+ALL: set[str] = set(KINDS)
+PYTHON = {"train", "notebook"}
+# What depends on which part of pins.toml; wheels are taken from the locks.
 DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("engine",): set(),
     ("debian",): ALL,
     ("fetch",): set(),
     ("cross",): {"cross"},
     ("tflm",): {"cross"},
-    ("train", "python"): {"train"},
-    ("train", "system_packages"): {"train"},
-    ("train", "build_packages"): {"train"},
+    ("train", "python"): PYTHON,
+    ("train", "system_packages"): PYTHON,
+    ("train", "build_packages"): PYTHON,
     ("train", "requirements"): set(),
+    ("notebook", "requirements"): set(),
     ("host",): set(),
     ("test",): set(),
 }
 FILES: Mapping[str, set[str]] = {
     "docker/cross.Dockerfile": {"cross"},
-    "docker/train.Dockerfile": {"train"},
-    "docker/train.lock": {"train"},
+    "docker/train.Dockerfile": PYTHON,
+    "docker/train.lock": PYTHON,
+    "docker/notebook.Dockerfile": {"notebook"},
+    "docker/notebook.lock": {"notebook"},
     "tflm/image/Makefile": {"cross"},
 }
 
@@ -132,9 +136,8 @@ def test_a_name_is_the_start_of_the_content(kind: Kind) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(checkout: Layout, name: str) -> None:
     (checkout.project / name).unlink()
-    (kind,) = FILES[name]
     with pytest.raises(PinsError, match=re.escape(name)):
-        kind_of(kind, PINS, checkout) and names(PINS, checkout)
+        names(PINS, checkout)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,7 +155,7 @@ def test_another_image_is_no_image_of_this_checkout(name: str, why: str) -> None
         kind_of(name, PINS, project_layout())
     assert why in caught.value.why
     assert bool(why) == bool(caught.value.why)
-    assert "base, train, cross" in caught.value.next_step
+    assert ", ".join(KINDS) in caught.value.next_step
 
 
 def test_an_unknown_kind_is_refused() -> None:

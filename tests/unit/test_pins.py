@@ -18,6 +18,7 @@ from toolchain.errors import PinsError
 from toolchain.layout import project_layout
 from toolchain.pins import (
     HOST_LOCK,
+    NOTEBOOK_LOCK,
     PINS_FILE,
     TEST_LOCK,
     TRAIN_LOCK,
@@ -32,7 +33,7 @@ from toolchain.pins import (
 
 PROJECT = project_layout().project
 DOCUMENT = tomllib.loads((PROJECT / PINS_FILE).read_text())
-LOCKS = (HOST_LOCK, TEST_LOCK, TRAIN_LOCK)
+LOCKS = (HOST_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 LOCKED = st.builds(
@@ -226,6 +227,7 @@ def changed(table: str, requirement: str, version: str) -> Pins:
         ("host", "docker", HOST_LOCK),
         ("test", "pytest", TEST_LOCK),
         ("train", "matplotlib", TRAIN_LOCK),
+        ("notebook", "nbclient", NOTEBOOK_LOCK),
         ("host", "newcomer", HOST_LOCK),
     ],
 )

@@ -16,7 +16,7 @@ from tests.unit.actions_support import RecordingReporter
 from tests.unit.registry_support import Server, add_wheel, closed_port, serve, sha256
 from toolchain.errors import NetworkError, PinsError
 from toolchain.layout import Layout, project_layout
-from toolchain.pins import HOST_LOCK, PINS_FILE, TEST_LOCK, TRAIN_LOCK, read_lock
+from toolchain.pins import HOST_LOCK, NOTEBOOK_LOCK, PINS_FILE, TEST_LOCK, TRAIN_LOCK, read_lock
 from toolchain.pins_update import lock_text, update_locks
 
 OPTIONS = ["--universal", "--python-version", "3.11"]
@@ -59,22 +59,28 @@ def test_every_file_is_locked_by_its_digest(server: Server, tmp_path: Path) -> N
     assert "127.0.0.1" not in text
 
 
-def test_all_three_locks_are_made_and_agree(server: Server, tmp_path: Path) -> None:
+def test_all_locks_are_made_and_agree(server: Server, tmp_path: Path) -> None:
     for version in ("1.0", "1.1"):
         add_wheel(server, "tiny", version)
     add_wheel(server, "checker", "3.0", "tiny")
-    wanted = {"host": {"tiny": "1.0"}, "test": {"checker": "3.0"}, "train": {"tiny": "1.1"}}
+    wanted = {
+        "host": {"tiny": "1.0"},
+        "test": {"checker": "3.0"},
+        "train": {"tiny": "1.0"},
+        "notebook": {"checker": "3.0"},
+    }
     layout, reporter = checkout(tmp_path, wanted), RecordingReporter()
     update_locks(layout, reporter, environ(tmp_path, server.url))
     locked = {
         lock: {item.name: item.version for item in read_lock(tmp_path / lock)}
-        for lock in (HOST_LOCK, TEST_LOCK, TRAIN_LOCK)
+        for lock in (HOST_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
     }
     assert locked == {
         HOST_LOCK: {"tiny": "1.0"},
-        # The tests run with the host's version, although there is a newer one.
+        # The version below is taken, although there is a newer one.
         TEST_LOCK: {"checker": "3.0", "tiny": "1.0"},
-        TRAIN_LOCK: {"tiny": "1.1"},
+        TRAIN_LOCK: {"tiny": "1.0"},
+        NOTEBOOK_LOCK: {"checker": "3.0", "tiny": "1.0"},
     }
     assert reporter.steps == [f"{lock} made anew" for lock in locked]
     again = lock_text({"tiny": "1.0"}, OPTIONS, environ(tmp_path, server.url))
@@ -85,14 +91,14 @@ def test_a_version_that_is_not_there_leaves_the_locks_as_they_were(
     server: Server, tmp_path: Path
 ) -> None:
     add_wheel(server, "tiny", "1.0")
-    wanted = {"host": {"tiny": "1.0"}, "test": {"tiny": "1.0"}, "train": {"tiny": "1.7"}}
+    wanted = {"host": {"tiny": "1.0"}, "test": {"tiny": "1.7"}}
     layout = checkout(tmp_path, wanted)
     (tmp_path / HOST_LOCK).write_text("as it was")
     with pytest.raises(PinsError, match="cannot be met together") as caught:
         update_locks(layout, RecordingReporter(), environ(tmp_path, server.url))
     assert re.search(r"tiny.*1\.7", caught.value.why)
     assert (tmp_path / HOST_LOCK).read_text() == "as it was"
-    assert not (tmp_path / TRAIN_LOCK).exists()
+    assert not (tmp_path / TEST_LOCK).exists()
 
 
 def test_requirements_that_exclude_each_other_are_told(server: Server, tmp_path: Path) -> None:

@@ -16,21 +16,34 @@ from toolchain.layout import project_layout
 REQUIRE_DOCKER_VARIABLE = "TOOLCHAIN_REQUIRE_DOCKER"
 """When ``1``, a missing engine is a failure; otherwise the tests that need one are skipped."""
 
-_FAST = ("tests/unit",)
-_ALL = ("tests/unit", "tests/containers", "tests/firmware", "tests/blackbox")
+_UNIT = ("-n", "auto", "tests/unit")
+_WITH_DOCKER = ("tests/containers", "tests/firmware", "tests/blackbox")
+
+_NO_TESTS = 5
+"""pytest's exit code when nothing was selected."""
+
+_RUFF = (("ruff", "check", "--quiet", "."), ("ruff", "format", "--quiet", "--check", "."))
+_MYPY = ("mypy", "--no-error-summary", "toolchain", "simulator", "model", "tests", "tasks.py")
 
 
 def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
-    """Run the tests and return pytest's exit code.
+    """Run the static checks and the tests; return the exit code of the first that failed.
+
+    Args:
+        reporter: told what goes on.
+        fast: ruff and the unit tests only; no engine is looked for.
+        select: pytest's ``-k``; static checks are left out when it is given.
 
     Raises:
         UsageError: the test requirements are not installed and this is no environment of ours.
         EngineUnavailableError: no engine, and the variable above asks for one.
     """
     require_test_packages(reporter)
-    arguments = ["-k", select] if select else []
+    chosen = ["-k", select] if select else []
+    checks = [] if select else [*_RUFF, *(() if fast else (_MYPY,))]
+    codes = [_run(check, {}) for check in checks]
     if fast:
-        return _pytest([*arguments, "-n", "auto", *_FAST], {})
+        return _first_failure([*codes, _run(("pytest", *chosen, *_UNIT), {})])
     with ExitStack() as stack:
         extra: dict[str, str] = {}
         try:
@@ -43,13 +56,24 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
             if os.environ.get(REQUIRE_DOCKER_VARIABLE) == "1":
                 raise
             reporter.warning(f"container and firmware tests are not run: {error}")
-        return _pytest([*arguments, *_ALL], extra)
+        # Apart, because the unit tests gain by running side by side and the others, which keep
+        # both processors busy themselves, do not.
+        codes += [_run(("pytest", *chosen, *tests), extra) for tests in (_UNIT, _WITH_DOCKER)]
+    return _first_failure(codes)
 
 
-def _pytest(arguments: Sequence[str], extra: dict[str, str]) -> int:
+def _run(arguments: Sequence[str], extra: dict[str, str]) -> int:
     project = project_layout().project
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, cwd=project, env=os.environ | extra, check=False).returncode
+
+
+def _first_failure(codes: Sequence[int]) -> int:
+    """Return the first code that is no success; one of several runs may have had no tests."""
+    failures = [code for code in codes if code not in {0, _NO_TESTS}]
+    if failures:
+        return failures[0]
+    return 0 if 0 in codes else _NO_TESTS
 
 
 def require_test_packages(reporter: Reporter) -> None:

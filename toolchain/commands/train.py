@@ -65,7 +65,7 @@ def train(session: Session) -> Trained:
     remember_machines(session.layout, results)
     files = publish_model(session, model, results)
     folder = session.layout.build / "model" / FAMILY
-    write_atomically(folder / MACHINE_RECORD, machine_text(session.layout, results).encode())
+    _write_machine(folder / MACHINE_RECORD, machine_text(session.layout, results).encode())
     return Trained(
         folder=folder,
         report=folder / REPORT,
@@ -88,6 +88,11 @@ def pinned_sources(pins: Pins) -> dict[str, str]:
         f"TensorFlow Lite Micro ({tflm.crate} {tflm.version})": f"TensorFlow commit {tflm.commit}",
         "images": f"Debian {pins.debian.suite}",
     }
+
+
+def _write_machine(path: Path, record: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != record:
+        write_atomically(path, record)
 
 
 def _network(session: Session, name: str, result: StepResult) -> TrainedNetwork:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import queue
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from toolchain.console import Reporter
-from toolchain.engine.connection import Engine
+from toolchain.engine.connection import CALL_SECONDS, Engine
 from toolchain.engine.host_packages import install_packages, may_install
 from toolchain.errors import DiskFullError, ImageBuildError
 from toolchain.images.definition import (
@@ -81,7 +86,7 @@ def pull_base(
     debian: DebianPins,
     reporter: Reporter,
     *,
-    silence_seconds: int = PULL_SILENCE_SECONDS,
+    silence_seconds: float = PULL_SILENCE_SECONDS,
 ) -> str:
     """Pull the pinned image and name it.
 
@@ -92,16 +97,19 @@ def pull_base(
     from requests.exceptions import RequestException
 
     repository = debian.registry_image.rpartition(":")[0]
-    client = engine.with_timeout(silence_seconds)
+    client = engine.with_timeout(CALL_SECONDS)
     try:
         with reporter.activity(f"pulling {debian.registry_image}") as activity:
-            for event in client.api.pull(
-                repository,
+            pull = functools.partial(
+                _pull,
+                client,
+                repository=repository,
                 tag=debian.registry_digest,
                 stream=True,
                 decode=True,
                 platform=engine.foreign_platform,
-            ):
+            )
+            for event in _until_silent(pull, silence_seconds):
                 if "error" in event:
                     return str(event["error"])[:200]
                 activity.update(f"{event.get('status', '')} {event.get('progress', '')}".strip())
@@ -109,11 +117,59 @@ def pull_base(
         lines = [f"FROM {repository}@{debian.registry_digest}"]
         lines += [f'LABEL {key}="{value}"' for key, value in labels.items()]
         _build_text(engine, "\n".join(lines), name)
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, TimeoutError) as error:
         return str(getattr(error, "explanation", None) or error)[:200]
     finally:
         client.close()
     return ""
+
+
+def _until_silent(
+    start: Callable[[], Iterator[Mapping[str, Any]]], seconds: float
+) -> Iterator[Mapping[str, Any]]:
+    """Yield events until there is none for ``seconds``; the SDK waits for a pull without limit.
+
+    Raises:
+        TimeoutError: there was none for so long.
+    """
+    arrived = queue.SimpleQueue[Mapping[str, Any] | Exception | None]()
+
+    def read() -> None:
+        try:
+            for event in start():
+                arrived.put(event)
+            arrived.put(None)
+        except Exception as error:
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            item = arrived.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError(f"it said nothing for {seconds:g} s") from None
+        if item is None:
+            return
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def _pull(client: Any, **arguments: Any) -> Iterator[Mapping[str, Any]]:
+    from docker.errors import DockerException
+
+    try:
+        with warnings.catch_warnings():
+            # The SDK warns of what it raises a moment later.
+            warnings.simplefilter("ignore")
+            events: Iterator[Mapping[str, Any]] = client.api.pull(**arguments)
+    except DockerException as error:
+        # The user's settings name a program for passwords that is not on this system, as Docker
+        # Desktop's do. Without password most images can be had.
+        if "Credentials store error" not in str(error):
+            raise
+        events = client.api.pull(**arguments, auth_config={})
+    return events
 
 
 def _build_text(engine: Engine, dockerfile: str, name: str) -> None:

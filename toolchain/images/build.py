@@ -294,7 +294,8 @@ def build_image(
     try:
         with reporter.activity(title) as activity:
             arguments = {"BASE": parent, "WORK": work}
-            for event in _events(engine, inputs, labels, arguments, Downloads(layout.downloads)):
+            downloads = Downloads(layout.downloads)
+            for event in _events(engine, inputs, labels, arguments, downloads, title=title):
                 text = _COLOUR.sub("", str(event.get("stream") or "")).strip()
                 if text:
                     log.extend(text.splitlines())
@@ -318,6 +319,8 @@ def _events(
     labels: Mapping[str, str],
     arguments: Mapping[str, str],
     downloads: Downloads,
+    *,
+    title: str,
 ) -> Iterator[Mapping[str, object]]:
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
@@ -338,7 +341,7 @@ def _events(
                 platform=engine.foreign_platform,
             )
     except APIError as error:
-        raise _build_error("building an image", str(error), deque()) from error
+        raise _build_error(title, str(error.explanation or error), deque()) from error
     except (DockerException, RequestException) as error:
         raise ImageBuildError(
             "the connection to the engine broke off during a build",
