@@ -239,6 +239,7 @@ def verify(
     help={
         "target": "the board that is connected (see ./invoke targets)",
         "model": _MODEL_HELP,
+        "build-type": _BUILD_TYPE_HELP,
         "port": "serial port of the board; it is looked for when not given",
         "tool": "way of flashing, where the board has several (see ./invoke targets)",
         "image": "write this file instead of building one",
