@@ -28,8 +28,10 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
         OSError: the port is taken.
     """
     loop = asyncio.new_event_loop()
+    # The loop itself refers to a connection that waits only weakly.
+    connections: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
             try:
                 answers, questions = await asyncio.open_unix_connection(str(target))
@@ -37,6 +39,11 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
                 return
             with contextlib.closing(questions):
                 await asyncio.gather(_copy(reader, questions), _copy(answers, writer))
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = loop.create_task(connect(reader, writer))
+        connections.add(connection)
+        connection.add_done_callback(connections.discard)
 
     server = loop.run_until_complete(asyncio.start_server(accept, LOOPBACK, port))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
