@@ -52,7 +52,7 @@ def upper(tmp_path: Path) -> Iterator[Path]:
 
 
 def ask(port: int, said: bytes) -> bytes:
-    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+    with socket.create_connection((LOOPBACK, port), timeout=60) as connection:
         connection.sendall(said)
         connection.shutdown(socket.SHUT_WR)
         answer = b""
@@ -88,6 +88,15 @@ def test_many_at_once_get_their_own_answers(upper: Path) -> None:
     assert answers == {number: b"N%d" % number * 1000 for number in range(20)}
 
 
+def test_connections_that_have_ended_are_let_go(upper: Path) -> None:
+    with forwarded(upper) as port:
+        ask(port, b"first")
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(50):
+            ask(port, b"more")
+        assert len(list(Path("/proc/self/fd").iterdir())) < before + 25
+
+
 def test_no_other_address_than_the_loopback_is_listened_on(upper: Path) -> None:
     with forwarded(upper) as port:
         listening = Path("/proc/net/tcp").read_text().split("\n")[1:]
@@ -108,16 +117,16 @@ def test_a_taken_port_is_an_error(upper: Path) -> None:
 def test_a_server_that_is_not_there_ends_the_connection(tmp_path: Path) -> None:
     with (
         forwarded(tmp_path / "nothing") as port,
-        socket.create_connection((LOOPBACK, port), timeout=10) as connection,
+        socket.create_connection((LOOPBACK, port), timeout=60) as connection,
     ):
         assert connection.recv(1) == b""
 
 
 def test_afterwards_nothing_listens_and_open_connections_end(upper: Path) -> None:
     with forwarded(upper) as port:
-        connection = socket.create_connection((LOOPBACK, port), timeout=10)
+        connection = socket.create_connection((LOOPBACK, port), timeout=60)
         connection.sendall(b"x")
     with connection, contextlib.suppress(ConnectionResetError):
         assert connection.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((LOOPBACK, port), timeout=10)
+        socket.create_connection((LOOPBACK, port), timeout=60)
