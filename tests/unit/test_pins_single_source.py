@@ -40,7 +40,6 @@ HOSTS = {
     "docker.io": "the engine's package in Debian",
     "flatbuffers.dev": "documentation of a file format",
     "www.apache.org": "the licence's own text",
-    "json-schema.org": "names the dialect of a JSON schema",
     "localhost": "this machine",
 }
 # Addresses that are nobody's: RFC 2606, 5737 and 6761, private networks and this machine.
