@@ -29,7 +29,6 @@ PINS = load_pins(PROJECT / PINS_FILE)
 NO_PINS = {
     ("README.md", "[0-9a-f]{64}"): "digests of the firmware in a sample of the output",
     ("simulator/engine.py", "unicorn .*"): "the version in which a fault was seen",
-    ("tflm/arduino/library.properties", "tfmicro .*"): "the Arduino library's own version",
 }
 # Hosts that may be named, with the reason.
 HOSTS = {
@@ -37,6 +36,7 @@ HOSTS = {
     "learn.sparkfun.com": "documentation of a board",
     "www.st.com": "documentation of a board",
     "www.tensorflow.org": "home page in the Arduino library's description",
+    "json-schema.org": "the dialect of a JSON schema",
     "docker.io": "the engine's package in Debian",
     "flatbuffers.dev": "documentation of a file format",
     "www.apache.org": "the licence's own text",

@@ -111,7 +111,7 @@ def test_bars_are_thirty_wide_and_full_and_name_every_part(
     if encoding == "ascii":
         assert text.isascii()
     for column, line in enumerate(text.splitlines()[1::2]):
-        used = {
+        used: dict[str, int] = {
             layer: part[column] for layer, part in zip(LAYERS, parts, strict=False) if part[column]
         }
         if not used:
