@@ -107,7 +107,14 @@ class ModelBench:
         made = embedded_files(check_model(INT8.name, tflite, arena_bytes))
         build = self.pipeline.firmware(board, INT8, "release", "hello_world_test")
         sources = {P("model", INT8.name, name): made[name].encode() for name in MODEL_SOURCES}
-        build = dataclasses.replace(build, inputs={**build.inputs, **sources})
+        # What was compiled for the int8 model of the project is of no use to another one.
+        inference = self.pipeline.inference(board, INT8, "release").name
+        inputs = {
+            path: source
+            for path, source in build.inputs.items()
+            if not (isinstance(source, OutputOf) and source.step == inference)
+        }
+        build = dataclasses.replace(build, inputs={**inputs, **sources})
         files = self.known(self.pipeline.library(board, "release"), build)[build.name]
         return simulate(
             SimulationRequest(
