@@ -239,6 +239,7 @@ def verify(
     help={
         "target": "the board that is connected (see ./invoke targets)",
         "model": _MODEL_HELP,
+        "build-type": _BUILD_TYPE_HELP,
         "port": "serial port of the board; it is looked for when not given",
         "tool": "way of flashing, where the board has several (see ./invoke targets)",
         "image": "write this file instead of building one",
@@ -402,31 +403,30 @@ def targets(_context: Context, json: bool = False) -> None:
     """List the boards with their facts."""
     from toolchain.boards import board_names, find_board
     from toolchain.layout import project_layout
-    from toolchain.render import table
+    from toolchain.render import target_tables
 
     folder = project_layout().boards
     boards = [find_board(folder, name) for name in board_names(folder)]
     if json:
         _show_json("targets", targets=[board.model_dump() for board in boards])
         return
-    _show(
-        table(
-            ["target", "board", "core", "program flash", "RAM", "load address", "console"],
-            [
-                [
-                    board.name,
-                    board.title,
-                    f"{board.core.cpu} {board.core.clock_hz // 1_000_000} MHz",
-                    f"{board.application.max_length // 1024} KiB",
-                    f"{sum(ram.length for ram in board.rams) // 1024} KiB",
-                    f"0x{board.application.load_address:08X}",
-                    f"{board.console.peripheral} {board.console.baud} 8N1",
-                ]
-                for board in boards
-            ],
-            frozenset({3, 4}),
-        )
-    )
+    _show(target_tables(boards))
+
+
+@task(help={"check": "change nothing; fail when a schema is not up to date"})
+@_command
+def schemas(_context: Context, check: bool = False) -> None:
+    """Write the JSON schemas of the files that people edit, such as board.toml, to docs/schemas."""
+    from toolchain.layout import project_layout
+    from toolchain.render import shown_path
+    from toolchain.schemas import FOLDER, require_fresh, write_schemas
+
+    project = project_layout().project
+    if check:
+        require_fresh(project)
+        return
+    changed = write_schemas(project)
+    _show("\n".join(f"wrote {shown_path(path)}" for path in changed) or f"{FOLDER} is up to date")
 
 
 @task(help={"json": "print the result as JSON", "quiet": "print the result only"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.engine import PAGE, STACK_POINTER, Engine
+from simulator.engine import PAGE, STACK_POINTER, Engine, Permissions
 from simulator.registers import Peripheral
 from simulator.rules import RuleBrokenError
 from toolchain.boards import Board
@@ -16,6 +16,10 @@ _LARGEST_PUSH = 0x100
 """Bytes; no instruction stores more than this below the stack pointer that it starts with."""
 
 ERASED = 0xFF
+
+UNKNOWN = 0xA5
+"""What every byte of RAM holds at the start. After power-up that may be anything: a firmware that
+counts on zeros is noticed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class BorderPage(Peripheral):
         super().__init__("the stack", base, PAGE)
         self._engine = engine
         self._stack = stack
-        self._bytes = bytearray(PAGE)
+        self._bytes = bytearray([UNKNOWN]) * PAGE
 
     def read(self, offset: int, size: int) -> int:
         """Return what ``size`` bytes at ``offset`` hold."""
@@ -109,22 +113,26 @@ class MemoryMap:
             if memory.kind == "ram":
                 self._map_ram(memory.origin, memory.end)
 
+    def _map_unknown(self, address: int, size: int, permissions: Permissions) -> None:
+        self._engine.map(address, size, permissions)
+        self._engine.write_memory(address, bytes([UNKNOWN]) * size)
+
     def _map_ram(self, origin: int, end: int) -> None:
         bottom = self.stack.bottom
         if not origin < bottom < end:
-            self._engine.map(origin, end - origin, "rwx")
+            self._map_unknown(origin, end - origin, "rwx")
             return
         border = (bottom - 1) & ~(PAGE - 1)
         block_end = border
         while block_end > origin:
             block = max(block_end - _GUARDED_BLOCK, origin)
             size = block_end - block
-            self._engine.map(block, size, "rx")
+            self._map_unknown(block, size, "rx")
             self._guarded[block] = size
             block_end = block
         self.border = BorderPage(self._engine, border, self.stack)
         above = border + PAGE
-        self._engine.map(above, end - above, "rwx")
+        self._map_unknown(above, end - above, "rwx")
 
     def read(self, address: int, size: int) -> bytes | None:
         """Return what ``size`` bytes at ``address`` hold; None where the engine has no memory."""

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from toolchain.board_problems import (
+    Contradiction,
+    Problem,
+    grammar_problem,
+    line_of,
+    validation_problems,
+)
 from toolchain.errors import BoardDescriptionError, UnknownTargetError
 
-Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
-Length = Annotated[int, Field(gt=0, le=0xFFFF_FFFF)]
+# Strict: a number in quotes, or true, is a mistake.
+Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF, strict=True)]
+Length = Annotated[int, Field(gt=0, le=0xFFFF_FFFF, strict=True)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+NotNegative = Annotated[int, Field(ge=0, strict=True)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -40,6 +51,10 @@ class Region(_Table):
     def contains(self, address: int, size: int = 1) -> bool:
         """Return whether ``size`` bytes from ``address`` lie inside."""
         return self.origin <= address and address + size <= self.end
+
+    def overlaps(self, other: Region) -> bool:
+        """Return whether the two have an address in common."""
+        return self.origin < other.end and other.origin < self.end
 
 
 class Memory(Region):
@@ -69,10 +84,10 @@ class Core(_Table):
     cpu: Literal["cortex-m4", "cortex-m7"]
     fpu: str
     float_abi: Literal["hard", "softfp", "soft"]
-    interrupts: Annotated[int, Field(ge=0, le=496)]
-    vector_table_alignment: Annotated[int, Field(ge=128)]
-    clock_hz: Annotated[int, Field(gt=0)]
-    crystal_hz: Annotated[int, Field(gt=0)] | None = None
+    interrupts: Annotated[int, Field(ge=0, le=496, strict=True)]
+    vector_table_alignment: Annotated[int, Field(ge=128, strict=True)]
+    clock_hz: Positive
+    crystal_hz: Positive | None = None
 
     @property
     def vector_words(self) -> int:
@@ -83,9 +98,12 @@ class Core(_Table):
     def _alignment_holds_the_table(self) -> Core:
         alignment = self.vector_table_alignment
         if alignment & (alignment - 1) or alignment < 4 * self.vector_words:
-            raise ValueError(
+            table = 4 * self.vector_words
+            raise Contradiction(
                 "vector_table_alignment must be a power of two of at least the table's size, "
-                f"{4 * self.vector_words} bytes"
+                f"{table} bytes",
+                ("vector_table_alignment",),
+                f"write {max(128, 1 << (table - 1).bit_length())}",
             )
         return self
 
@@ -112,7 +130,7 @@ class Console(_Table):
     peripheral: str
     tx_pin: str
     rx_pin: str
-    baud: Annotated[int, Field(gt=0)]
+    baud: Positive
 
 
 class Led(_Table):
@@ -133,9 +151,9 @@ class Blanking(_Table):
         front_porch: between the visible part and the next pulse.
     """
 
-    sync: Annotated[int, Field(gt=0)]
-    back_porch: Annotated[int, Field(ge=0)]
-    front_porch: Annotated[int, Field(ge=0)]
+    sync: Positive
+    back_porch: NotNegative
+    front_porch: NotNegative
 
 
 Level: TypeAlias = Literal["high", "low"]
@@ -159,9 +177,9 @@ class Display(_Table):
     """
 
     controller: str
-    width: Annotated[int, Field(gt=0)]
-    height: Annotated[int, Field(gt=0)]
-    pixel_clock_hz: Annotated[int, Field(gt=0)]
+    width: Positive
+    height: Positive
+    pixel_clock_hz: Positive
     horizontal: Blanking
     vertical: Blanking
     hsync: Level
@@ -203,7 +221,7 @@ class Flashing(_Table):
 
     tool: Literal["ambiq_bootloader", "bossac", "openocd", "mass_storage"]
     format: Format
-    baud: Annotated[int, Field(gt=0)] | None = None
+    baud: Positive | None = None
     config: str | None = None
     volume: str | None = None
     usb: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")], ...] = ()
@@ -214,7 +232,9 @@ class Flashing(_Table):
         needed = {"ambiq_bootloader": "baud", "openocd": "config", "mass_storage": "volume"}
         name = needed.get(self.tool)
         if name is not None and getattr(self, name) is None:
-            raise ValueError(f"flashing by {self.tool} needs '{name}'")
+            raise Contradiction(
+                f"flashing by {self.tool} needs '{name}'", (), f"add '{name} = …' to this table"
+            )
         return self
 
 
@@ -279,40 +299,118 @@ class Board(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Board:
-        application = self.application
-        if not self.flash.contains(application.load_address, application.max_length):
-            raise ValueError("the application region leaves the flash")
-        if application.load_address % self.core.vector_table_alignment:
-            raise ValueError("load_address is not aligned for the vector table")
-        if application.initial_stack_pointer % 8:
-            raise ValueError("initial_stack_pointer must be a multiple of 8")
-        if not self.ram.contains(
-            application.initial_stack_pointer - application.stack_size, application.stack_size
-        ):
-            raise ValueError("the stack leaves the RAM")
+        self._check_regions()
+        self._check_application()
         self._check_sections()
-        for way in self.flashing:
+        for number, way in enumerate(self.flashing):
             if way.format not in self.package.formats:
-                raise ValueError(f"flashing by {way.tool} needs the format '{way.format}'")
-        for region in self.reserved:
-            if region.origin < self.application_region.end and (
-                self.application_region.origin < region.end
-            ):
-                raise ValueError(f"the application region overlaps '{region.name}'")
+                raise Contradiction(
+                    f"flashing by {way.tool} needs the format '{way.format}'",
+                    ("flashing", number, "format"),
+                    f"add '{way.format}' to the formats of [package]",
+                )
         return self
+
+    def _check_regions(self) -> None:
+        for table, regions in (("memory", self.memory), ("reserved", self.reserved)):
+            for number, region in enumerate(regions):
+                if region.end > 1 << 32:
+                    raise Contradiction(
+                        f"'{region.name}' ends beyond the last address, 0xFFFFFFFF",
+                        (table, number, "length"),
+                        f"write 0x{(1 << 32) - region.origin:08X} or less",
+                    )
+                for other in regions[:number]:
+                    if region.overlaps(other):
+                        raise Contradiction(
+                            f"'{region.name}', 0x{region.origin:08X} to 0x{region.end:08X}, "
+                            f"overlaps '{other.name}', 0x{other.origin:08X} to 0x{other.end:08X}",
+                            (table, number, "origin"),
+                            "change origin or length of one of them",
+                        )
+
+    def _check_application(self) -> None:
+        application, alignment = self.application, self.core.vector_table_alignment
+        load, stack = application.load_address, application.initial_stack_pointer
+        try:
+            flash = self.flash
+        except ValueError as error:
+            raise Contradiction(
+                f"load_address {error}", ("application", "load_address"), self._places("flash")
+            ) from error
+        try:
+            ram = self.ram
+        except ValueError as error:
+            raise Contradiction(
+                f"the stack below initial_stack_pointer: {error}",
+                ("application", "initial_stack_pointer"),
+                self._places("ram"),
+            ) from error
+        if load % alignment:
+            raise Contradiction(
+                "load_address is not aligned for the vector table",
+                ("application", "load_address"),
+                f"write a multiple of {alignment}, such as 0x{load - load % alignment:08X}",
+            )
+        if not flash.contains(load, application.max_length):
+            raise Contradiction(
+                "the application region leaves the flash",
+                ("application", "max_length"),
+                f"write 0x{flash.end - load:08X} or less",
+            )
+        if stack % 8:
+            raise Contradiction(
+                "initial_stack_pointer must be a multiple of 8",
+                ("application", "initial_stack_pointer"),
+                f"write 0x{stack - stack % 8:08X}",
+            )
+        if not ram.contains(stack - application.stack_size, application.stack_size):
+            raise Contradiction(
+                "the stack leaves the RAM",
+                ("application", "stack_size"),
+                f"write 0x{stack - ram.origin:X} or less",
+            )
+        for region in self.reserved:
+            if region.overlaps(self.application_region):
+                raise Contradiction(
+                    f"the application region overlaps '{region.name}', 0x{region.origin:08X} to "
+                    f"0x{region.end:08X}",
+                    ("application", "load_address" if region.contains(load) else "max_length"),
+                    "change load_address or max_length",
+                )
+
+    def _places(self, kind: str) -> str:
+        places = [
+            f"{memory.name} is 0x{memory.origin:08X} to 0x{memory.end:08X}"
+            for memory in self.memory
+            if memory.kind == kind
+        ]
+        return "; ".join(places) or f"add a [[memory]] of the kind '{kind}'"
 
     def _check_sections(self) -> None:
         named: set[str] = set()
-        for memory in self.sectioned_rams:
+        for number, memory in enumerate(self.memory):
+            if not memory.sections:
+                continue
+            place = ("memory", number, "sections")
             if memory.kind != "ram" or memory == self.ram:
-                raise ValueError(f"sections are for a RAM without the stack, not '{memory.name}'")
+                raise Contradiction(
+                    f"sections are for a RAM without the stack, not '{memory.name}'",
+                    place,
+                    "move them to another RAM",
+                )
             if memory.name in {"flash", "ram"}:
-                raise ValueError(f"'{memory.name}' is the linker's name of another memory")
-            twice = named.intersection(memory.sections) or len({*memory.sections}) < len(
+                raise Contradiction(
+                    f"'{memory.name}' is the linker's name of another memory",
+                    ("memory", number, "name"),
+                    "give this RAM another name",
+                )
+            if named.intersection(memory.sections) or len({*memory.sections}) < len(
                 memory.sections
-            )
-            if twice:
-                raise ValueError(f"a section of '{memory.name}' is named twice")
+            ):
+                raise Contradiction(
+                    f"a section of '{memory.name}' is named twice", place, "name it once"
+                )
             named.update(memory.sections)
 
 
@@ -320,25 +418,41 @@ def read_board(path: Path) -> Board:
     """Read one ``board.toml``.
 
     Raises:
-        BoardDescriptionError: missing, not TOML, a wrong key or a contradiction.
+        BoardDescriptionError: missing, not TOML, a wrong key or a contradiction; the message names
+            file, line and cure.
     """
     try:
-        board = Board.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise BoardDescriptionError(f"{path} does not exist") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BoardDescriptionError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        details = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'board'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise BoardDescriptionError(f"{path}: {details}") from error
-    if board.name != path.parent.name:
+    except UnicodeDecodeError as error:
         raise BoardDescriptionError(
-            f"{path}: name '{board.name}' differs from its folder '{path.parent.name}'"
+            f"{path} is not text: {error}", next_step="save it in UTF-8"
+        ) from error
+    try:
+        board = Board.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise _refusal(path, [grammar_problem(error, text)]) from error
+    except ValidationError as error:
+        raise _refusal(path, validation_problems(error, text, Board)) from error
+    if board.name != path.parent.name:
+        problem = Problem(
+            line_of(text, ("name",)),
+            "name",
+            f"'{board.name}' differs from its folder '{path.parent.name}'",
+            f"write '{path.parent.name}', or rename the folder",
         )
+        raise _refusal(path, [problem])
     return board
+
+
+def _refusal(path: Path, problems: Sequence[Problem]) -> BoardDescriptionError:
+    first, *others = problems
+    return BoardDescriptionError(
+        f"{path}:{first.line}: {first}",
+        why="; ".join(f"also, line {other.line}: {other}" for other in others),
+        next_step=first.cure,
+    )
 
 
 def board_names(boards_folder: Path) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 _CHUNK_BYTES = 1 << 16
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 @contextmanager
@@ -28,10 +29,9 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
         OSError: the port is taken.
     """
     loop = asyncio.new_event_loop()
-    # The loop itself refers to a connection that waits only weakly.
-    connections: set[asyncio.Task[None]] = set()
+    accepted: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
             try:
                 answers, questions = await asyncio.open_unix_connection(str(target))
@@ -41,9 +41,10 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
                 await asyncio.gather(_copy(reader, questions), _copy(answers, writer))
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = loop.create_task(connect(reader, writer))
-        connections.add(connection)
-        connection.add_done_callback(connections.discard)
+        # Remembered here, because a task that is cancelled before it began closes nothing, and
+        # because the loop itself refers to a task that waits only weakly.
+        accepted[writer] = task = loop.create_task(serve(reader, writer))
+        task.add_done_callback(lambda _task: accepted.pop(writer, None))
 
     server = loop.run_until_complete(asyncio.start_server(accept, LOOPBACK, port))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -51,18 +52,26 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
-        asyncio.run_coroutine_threadsafe(_close(server), loop).result()
+        asyncio.run_coroutine_threadsafe(_close(server, accepted), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _close(server: asyncio.Server) -> None:
+async def _close(
+    server: asyncio.Server, accepted: Mapping[asyncio.StreamWriter, asyncio.Task[None]]
+) -> None:
+    writers = set(accepted)
+    # Until nothing is left: asyncio may still be making a connection that it has taken, and loses
+    # it when the server is closed meanwhile.
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        writers.update(accepted)
+        for task in tuple(accepted.values()):
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_LOOK_AGAIN_SECONDS)
     server.close()
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for writer in writers:
+        writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

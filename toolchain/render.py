@@ -13,13 +13,14 @@ from toolchain.firmware.size import SizeReport
 from toolchain.pipeline import BuildType, Model
 
 if TYPE_CHECKING:
+    from toolchain.boards import Board
     from toolchain.commands.simulate import SimulatedRun
     from toolchain.commands.train import Trained
     from toolchain.commands.verify import VerifiedFirmware
 
 _BAR_WIDTH = 30
-_SHADES = "█▓▒░▚▞▪"
-_ASCII_SHADES = "#=-+:.o"
+_SHADES = "█▓▒░▚▞▪▤"
+_ASCII_SHADES = "#=-+:.o*"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:
@@ -37,6 +38,49 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozens
         ).rstrip()
 
     return "\n".join([line(headings), line(["-" * width for width in widths]), *map(line, rows)])
+
+
+def target_tables(boards: Sequence[Board]) -> str:
+    """Return what the boards are, and what they show and how they are flashed."""
+    facts = table(
+        ["target", "board", "core", "program flash", "RAM", "load address", "console"],
+        [
+            [
+                board.name,
+                board.title,
+                f"{board.core.cpu} {board.core.clock_hz // 1_000_000} MHz",
+                f"{board.application.max_length // 1024} KiB",
+                f"{sum(ram.length for ram in board.rams) // 1024} KiB",
+                f"0x{board.application.load_address:08X}",
+                f"{board.console.peripheral} {board.console.baud} 8N1",
+            ]
+            for board in boards
+        ],
+        frozenset({3, 4}),
+    )
+    outputs = table(
+        ["target", "other names", "shows the sine on", "files", "flashed by"],
+        [
+            [
+                board.name,
+                ", ".join(board.aliases) or "-",
+                _shows(board),
+                ", ".join(board.package.formats),
+                ", ".join(f"{way.tool} ({way.format})" for way in board.flashing),
+            ]
+            for board in boards
+        ],
+        frozenset(),
+    )
+    return f"{facts}\n\n{outputs}"
+
+
+def _shows(board: Board) -> str:
+    names = ", ".join(led.name for led in board.led)
+    leds = [f"LED{'s' if len(board.led) > 1 else ''} {names}"] if names else []
+    display = board.display
+    screen = [f"display {display.width}x{display.height}"] if display else []
+    return "; ".join([*leds, *screen]) or "-"
 
 
 def shown_path(path: Path) -> str:
@@ -197,7 +241,7 @@ def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
                 f"{from_judge} ({comparison.allowed_difference} allowed)",
                 f"{comparison.largest_sine_error:.4f}",
                 f"{image.equal}/{image.known}",
-                f"{comparison.litert_equal}/{comparison.cases}, largest difference {from_litert}",
+                f"{comparison.litert_equal}/{comparison.cases}, at most {from_litert} off",
             ]
         )
     headings = ["target", "model", "equal", "largest difference", "|y - sin x|"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.blackbox.support import TARGET, Checkout, sha256
 
 TASKS = (
     *("build", "clean", "images", "pins", "plan", "shell"),
-    *("simulate", "targets", "test", "train", "verify"),
+    *("flash", "schemas", "simulate", "targets", "test", "train", "verify"),
 )
 WITH_JSON = ("build", "simulate", "verify", "plan", "targets", "images")
 
@@ -91,7 +92,11 @@ def test_tasks_are_listed_and_each_option_is_explained(built: Checkout) -> None:
 
 
 def test_targets_plan_and_images_are_tables_for_people(built: Checkout) -> None:
-    assert f"{TARGET}  SparkFun Edge  cortex-m4 48 MHz" in built.invoke("targets").stdout
+    targets = built.invoke("targets").stdout
+    assert re.search(rf"^{TARGET} +SparkFun Edge +cortex-m4 48 MHz", targets, re.MULTILINE)
+    assert re.search(
+        rf"^{TARGET} .* ambiq_bootloader \(ambiq_wired_update\)$", targets, re.MULTILINE
+    )
     planned = built.invoke("plan").stdout.splitlines()
     assert "cached  train sine" in planned
     assert {line.split()[0] for line in planned} == {"cached"}

@@ -23,8 +23,9 @@ from toolchain.errors import EngineUnavailableError
 from toolchain.layout import Layout, project_layout
 
 _USE = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from toolchain.console import PlainReporter
 from toolchain.engine.connection import find_dockerd
 from toolchain.engine.private import private_engine

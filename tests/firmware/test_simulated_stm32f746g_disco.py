@@ -312,6 +312,14 @@ def test_a_broken_start_is_refused_by_the_name_of_its_fault(
         run(disco, files, inferences=20)
 
 
+def test_startup_must_zero_the_rams_beside_the_stacks_too(
+    disco: Board, build_variant_for: BuildVariantFor
+) -> None:
+    only_the_first = {"boards/common/startup.cc": ("++range", "range = __zero_table_end")}
+    with pytest.raises(SimulationFaultError, match="colour number 165, which was never set"):
+        run(disco, build_variant_for(disco, only_the_first), inferences=2)
+
+
 def test_a_frame_buffer_beside_the_stack_does_not_link(
     disco: Board, build_variant_for: BuildVariantFor
 ) -> None:

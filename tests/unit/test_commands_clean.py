@@ -21,7 +21,8 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
         *(layout.project / "mine", layout.build / "board" / "model" / "file"),
         *(layout.store / "blob", layout.actions / "entry", layout.downloads / "file"),
         *(layout.sandboxes / "left" / "file", layout.engine / "data" / "image"),
-        *(layout.cache / "checked" / "memo", layout.cache / "mine"),
+        *(layout.cache / name / "memo" for name in ("checked", "packaged", "machines")),
+        layout.cache / "mine",
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("content")
@@ -44,7 +45,7 @@ def test_only_outputs_go_by_default(layout: Layout) -> None:
 
 
 def test_with_the_cache_everything_of_ours_goes_and_nothing_else(layout: Layout) -> None:
-    assert len(clean(cache=True)) == 7
+    assert len(clean(cache=True)) == 9
     assert files_under(layout.project) == {"mine": b"content"}
     left = {name for name in files_under(layout.cache) if not name.startswith("locks/")}
     assert left == {"mine"}

@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import pty
+import select
 import struct
 import sys
 import termios
@@ -48,10 +49,11 @@ class Terminal:
         self.shown = ""
 
     def wait_for(self, text: str) -> None:
-        """Read what is shown until ``text`` was; pytest's own timeout is what ends a failure."""
+        """Read what is shown until ``text`` was."""
         while text not in self.shown:
-            data = os.read(self._user, 4096)
-            self.shown += data.decode()
+            readable, _, _ = select.select([self._user], [], [], 20)
+            assert readable, f"{text!r} is not shown, but {self.shown!r}"
+            self.shown += os.read(self._user, 4096).decode()
 
     def close(self) -> str:
         """Close the program's end; return all that was shown."""

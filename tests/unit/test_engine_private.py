@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,10 +122,15 @@ def test_what_a_killed_engine_minded_is_ended_with_its_children(
     ) as shim:
         assert shim.stdout is not None
         child = int(shim.stdout.readline())
-        private.stop(paths)
-        assert shim.wait() == -9
+        try:
+            private.stop(paths)
+            assert shim.wait(timeout=20) == -9
+            wait_until_dead(child)
+        finally:
+            for process in (child, shim.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
     assert bystander.poll() is None
-    wait_until_dead(child)
 
 
 def test_an_engine_answers_its_ping() -> None:

@@ -18,6 +18,7 @@ from toolchain.render import artifact_table, counted, next_commands, shown_path,
 
 CELL = st.text(st.characters(categories=["L", "N", "P"]), max_size=8)
 BAR = re.compile(r"^ {6}(.{30})(?:  |$)")
+SHARE = re.compile(r"(\S) ([a-z ]+) ([\d,]+)")
 
 
 def sizes(*parts: tuple[int, int], stack: int = 0x2000) -> SizeReport:
@@ -110,7 +111,7 @@ def test_bars_are_thirty_wide_and_full_and_name_every_part(
     if encoding == "ascii":
         assert text.isascii()
     for column, line in enumerate(text.splitlines()[1::2]):
-        used = {
+        used: dict[str, int] = {
             layer: part[column] for layer, part in zip(LAYERS, parts, strict=False) if part[column]
         }
         if not used:
@@ -121,7 +122,7 @@ def test_bars_are_thirty_wide_and_full_and_name_every_part(
         bar = match[1]
         assert " " not in bar
         assert all(east_asian_width(shade) != "W" for shade in bar)
-        shares = re.findall(r"(\S) (\w+) ([\d,]+)", line[38:])
+        shares = [share.groups() for share in map(SHARE.fullmatch, line[38:].split("  ")) if share]
         assert {name: int(size.replace(",", "")) for _, name, size in shares} == used
         assert [used[name] for _, name, _ in shares] == sorted(used.values(), reverse=True)
         for shade, name, _ in shares:

@@ -133,7 +133,7 @@ def test_a_loop_that_stores_the_same_again_and_again_is_an_end() -> None:
 
 def test_a_wait_for_a_flag_in_ram_that_nobody_sets_is_an_end() -> None:
     with pytest.raises(SimulationFaultError, match="halted in an endless loop"):
-        run(FPU, WaitSet(RAM + 0x10, 0), DONE)
+        run(FPU, Poke(RAM + 0x10, 0), WaitSet(RAM + 0x10, 0), DONE)
 
 
 @pytest.mark.parametrize(

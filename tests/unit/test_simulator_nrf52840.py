@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.chips.nrf52840.clock import Clock
 from simulator.chips.nrf52840.gpio import Gpio, is_pin, parse_pin, pin_name
+from simulator.memory import UNKNOWN
 from tests.unit.nrf52840_support import (
     BAUD,
     BAUDRATE,
@@ -593,7 +594,7 @@ def test_a_buffer_that_is_not_in_ram_is_refused(address: int, size: int, message
 def test_a_buffer_that_just_fits_the_ram_is_sent(address: int, size: int) -> None:
     parts = CONSOLE, start_sending(address, size), WaitSet(UARTE0 + ENDTX, 0), say("\r\ndone\r\n")
     text = run_nano(*parts).console
-    assert text == "\\x00" * size + "\ndone\n"
+    assert text == f"\\x{UNKNOWN:02x}" * size + "\ndone\n"
 
 
 def test_a_count_of_more_than_16_bits_is_refused() -> None:

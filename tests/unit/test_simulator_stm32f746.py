@@ -89,6 +89,7 @@ from tests.unit.stm32f746_support import (
     WVPCR,
     changed,
     check_refused,
+    cleared,
     fed,
     port,
     run,
@@ -117,13 +118,13 @@ def refuse_led(message: str, *parts: Operation | tuple[Operation, ...]) -> None:
 
 
 def screen(*parts: Operation | tuple[Operation, ...]) -> Screen:
-    shown = run(CONSOLE, *parts, DONE, board=DISCO).screen
+    shown = run(FPU, cleared(), CONSOLE, *parts, DONE, board=DISCO).screen
     assert shown is not None
     return shown
 
 
 def refuse_screen(message: str, *parts: Operation | tuple[Operation, ...]) -> None:
-    check_refused(message, CONSOLE, *parts, DONE, board=DISCO)
+    check_refused(message, FPU, cleared(), CONSOLE, *parts, DONE, board=DISCO)
 
 
 def pixel(shown: Screen, x: int, y: int) -> tuple[int, ...]:
@@ -776,6 +777,11 @@ def test_a_colour_that_was_never_set_is_refused() -> None:
     )
 
 
+def test_a_frame_buffer_that_was_never_cleared_is_noticed() -> None:
+    message = "a pixel has the colour number 165, which was never set"
+    check_refused(message, CONSOLE, DISPLAY, DONE, board=DISCO)
+
+
 def test_registers_of_a_layer_wait_for_a_reload() -> None:
     refuse_screen("LTDC.L1CR was written and not taken over", without(DISPLAY, SRCR))
     refuse_screen(
@@ -827,7 +833,7 @@ def test_a_pixel_clock_near_the_panels_is_taken() -> None:
 
 def test_the_pixel_clock_is_the_same_with_the_crystal() -> None:
     pixel_clock = unblamed(changed(DISPLAY, {CR: 0x1101_0083}))
-    shown = run(AT_216_MHZ, CONSOLE, pixel_clock, DONE, board=DISCO).screen
+    shown = run(FPU, cleared(), AT_216_MHZ, CONSOLE, pixel_clock, DONE, board=DISCO).screen
     assert shown is not None
     assert pixel(shown, 0, 0) == GROUND
 

@@ -42,7 +42,7 @@ def _cache_folders(layout: Layout) -> list[Path]:
         layout.store,
         layout.actions,
         layout.sandboxes,
-        layout.cache / "checked",
+        *(layout.cache / name for name in ("checked", "packaged", "machines")),
         private_paths(layout).run,
         layout.engine,
     ]

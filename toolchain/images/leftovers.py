@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http
 import os
 import shutil
 import uuid
+from typing import Any
 
 from toolchain.engine.connection import Engine
 from toolchain.images.definition import WORK_LABEL
@@ -19,6 +21,7 @@ from toolchain.layout import Layout
 
 FETCH_PREFIX = "fetch-"
 BASE_PREFIX = "base-"
+_REMOVAL_SECONDS = 20
 
 
 def work_identity(layout: Layout) -> str:
@@ -35,13 +38,10 @@ def remove_leftovers(engine: Engine, layout: Layout) -> None:
 
     To be called with the lock of the cache's images held. What cannot be removed does no harm.
     """
-    from docker.errors import APIError
-
     api, ours = engine.client.api, _cache_identity(layout) + "-"
     for container in api.containers(all=True, filters={"label": WORK_LABEL}):
         if container["Labels"][WORK_LABEL].startswith(ours):
-            with contextlib.suppress(APIError):
-                api.remove_container(container["Id"], force=True, v=True)
+            _remove_container(api, container["Id"])
     stages = api.images(filters={"dangling": True, "label": WORK_LABEL})
     for work in {image["Labels"][WORK_LABEL] for image in stages}:
         if work.startswith(ours):
@@ -51,6 +51,19 @@ def remove_leftovers(engine: Engine, layout: Layout) -> None:
             shutil.rmtree(folder, ignore_errors=True)
     for path in layout.downloads.glob(f"{INCOMING_PREFIX}*"):
         path.unlink(missing_ok=True)
+
+
+def _remove_container(api: Any, identifier: str) -> None:
+    from docker.errors import APIError
+    from requests.exceptions import RequestException
+
+    # An engine whose client was killed may be removing it at this moment.
+    with contextlib.suppress(APIError, RequestException):
+        try:
+            api.remove_container(identifier, force=True, v=True)
+        except APIError as error:
+            if error.status_code == http.HTTPStatus.CONFLICT:
+                api.wait(identifier, timeout=_REMOVAL_SECONDS, condition="removed")
 
 
 def remove_stages(engine: Engine, work: str) -> None:

@@ -266,7 +266,7 @@ def _staging_problem(board: Board, address: int, length: int) -> str:
     if not board.flash.contains(staged.origin, staged.length):
         return f"the update at 0x{address:08X} leaves the flash"
     for region in board.reserved:
-        if staged.origin < region.end and region.origin < staged.end:
+        if staged.overlaps(region):
             return (
                 f"the update from 0x{address:08X} to 0x{staged.end:08X} covers the "
                 f"{region.name} at 0x{region.origin:08X}"

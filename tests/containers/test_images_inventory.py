@@ -1,0 +1,77 @@
+"""Listing and removing this project's images, in an engine of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers.images_support import tiny_root
+from tests.containers.sandbox_support import SilentReporter
+from tests.unit.engine_support import open_folder
+from toolchain.engine import Engine, discovery, open_engine
+from toolchain.engine.connection import find_dockerd
+from toolchain.images.base import import_base
+from toolchain.images.build import BuildInputs, build_image
+from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL
+from toolchain.images.inventory import list_images, remove_images
+from toolchain.layout import Layout
+
+
+@pytest.fixture
+def own(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Engine, Layout]]:
+    if os.geteuid() != 0 or find_dockerd(os.environ) is None:
+        pytest.skip("a private engine needs root and dockerd")
+    with open_folder() as folder:
+        monkeypatch.setattr(discovery, "DEFAULT_SOCKET", folder / "absent.sock")
+        own = Layout(layout.project, folder / "cache")
+        environ = {"PATH": os.environ["PATH"], "DOCKER_CONFIG": str(folder)}
+        with open_engine(own, SilentReporter(), environ=environ) as engine:
+            yield engine, own
+
+
+def test_what_is_not_kept_goes_and_parents_and_others_stay(
+    own: tuple[Engine, Layout], tmp_path: Path
+) -> None:
+    engine, layout = own
+    archive = tmp_path / "tiny.tar"
+    archive.write_bytes(tiny_root())
+    for name in ("tinyml-toolchain/base:1", "tinyml-toolchain/base:2"):
+        import_base(engine, archive, name, {KIND_LABEL: "base", CONTENT_LABEL: name})
+    import_base(engine, archive, "somebody/else:1", {})
+    for tag in ("1", "2"):
+        build_image(
+            engine,
+            f"tinyml-toolchain/cross:{tag}",
+            BuildInputs(
+                {"Dockerfile": b"ARG BASE\nFROM ${BASE}\nCOPY x /\n", "x": tag.encode()}, {}
+            ),
+            labels={KIND_LABEL: "cross", CONTENT_LABEL: tag},
+            parent="tinyml-toolchain/base:1",
+            layout=layout,
+            reporter=SilentReporter(),
+        )
+    listed = [(image.kind, *image.names) for image in list_images(engine)]
+    assert listed == [
+        ("base", "tinyml-toolchain/base:1"),
+        ("base", "tinyml-toolchain/base:2"),
+        ("cross", "tinyml-toolchain/cross:1"),
+        ("cross", "tinyml-toolchain/cross:2"),
+    ]
+
+    removed = remove_images(engine, keep=["tinyml-toolchain/cross:2", "tinyml-toolchain/base:1"])
+    assert {name for image in removed for name in image.names} == {
+        "tinyml-toolchain/cross:1",
+        "tinyml-toolchain/base:2",
+    }
+    # A base that is not kept by name stays as long as an image stands on it.
+    remove_images(engine, keep=["tinyml-toolchain/cross:2"])
+    left = {name for image in engine.client.images.list() for name in image.tags}
+    assert {"tinyml-toolchain/cross:2", "somebody/else:1"} <= left
+    assert engine.client.images.get("tinyml-toolchain/cross:2").labels[CONTENT_LABEL] == "2"
+    remove_images(engine)
+    assert {name for image in engine.client.images.list() for name in image.tags} == {
+        "somebody/else:1"
+    }
