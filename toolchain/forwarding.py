@@ -32,15 +32,17 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
     accepted: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there = await asyncio.open_unix_connection(str(target))
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+        with contextlib.closing(writer):
+            try:
+                answers, questions = await asyncio.open_unix_connection(str(target))
+            except OSError:
+                return
+            with contextlib.closing(questions):
+                await asyncio.gather(_copy(reader, questions), _copy(answers, writer))
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Remembered here, because a task that is cancelled before it began closes nothing.
+        # Remembered here, because a task that is cancelled before it began closes nothing, and
+        # because the loop itself refers to a task that waits only weakly.
         accepted[writer] = task = loop.create_task(serve(reader, writer))
         task.add_done_callback(lambda _task: accepted.pop(writer, None))
 
@@ -73,16 +75,12 @@ async def _close(
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until the one side ends or the other goes away, then end the other."""
+    """Copy until the one side ends, and then end the other, or until one of them is gone."""
     try:
-        with contextlib.suppress(ConnectionError):
-            while chunk := await reader.read(_CHUNK_BYTES):
-                writer.write(chunk)
-                await writer.drain()
-            if writer.can_write_eof():
-                writer.write_eof()
-                return
-    except asyncio.CancelledError:
+        while chunk := await reader.read(_CHUNK_BYTES):
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()
+    except OSError:
+        # Nothing more can come through, so the other direction ends too.
         writer.transport.abort()
-        raise
-    writer.close()
