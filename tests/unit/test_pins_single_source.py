@@ -37,7 +37,6 @@ HOSTS = {
     "learn.sparkfun.com": "documentation of a board",
     "www.st.com": "documentation of a board",
     "www.tensorflow.org": "home page in the Arduino library's description",
-    "json-schema.org": "the dialect of a JSON schema",
     "docker.io": "the engine's package in Debian",
     "flatbuffers.dev": "documentation of a file format",
     "www.apache.org": "the licence's own text",
