@@ -23,6 +23,7 @@ from tests.blackbox.support import (
     steps_run,
     succeeds,
 )
+from toolchain.boards import board_names
 from toolchain.console import PlainReporter
 from toolchain.engine.connection import find_dockerd
 from toolchain.engine.private import answers, private_engine
@@ -44,7 +45,8 @@ def test_an_unknown_target_is_told_with_the_known_ones(built: Checkout, command:
     said = failed(built.invoke(command, "--target", "sparkfun_egde"), 10)
     assert "there is no target 'sparkfun_egde'" in said
     assert "did you mean 'sparkfun_edge'?" in said
-    assert "choose one of: sparkfun_edge" in said
+    known = said.partition("choose one of: ")[2].split(", ")
+    assert [name.strip() for name in known] == list(board_names(built.folder / "boards"))
 
 
 @pytest.mark.parametrize("command", ["build", "simulate", "verify", "plan"])
@@ -192,7 +194,10 @@ def test_without_an_engine_the_message_gives_the_commands_to_type(
     )
     assert "no Docker Engine answers" in said
     assert f"DOCKER_HOST=unix://{socket}: No such file or directory" in said
-    if shutil.which("apt-get"):
+    installed = find_dockerd(os.environ) is not None and "unshare" not in without_engine
+    if installed:
+        assert "next: Docker is installed; start it: sudo systemctl start docker" in said
+    elif shutil.which("apt-get"):
         assert "sudo apt-get install docker.io && sudo usermod -aG docker $USER" in said
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.blackbox.support import TARGET, Checkout, sha256
+from toolchain.boards import board_names
 
 TASKS = (
     *("build", "clean", "images", "pins", "plan", "shell"),
@@ -24,7 +25,8 @@ def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
 ) -> None:
     documents = {}
     for command in WITH_JSON:
-        done = built.invoke(command, "--json", cwd=tmp_path)
+        board = () if command in {"targets", "images"} else ("--target", TARGET)
+        done = built.invoke(command, *board, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         documents[command] = json.loads(done.stdout)
@@ -92,12 +94,15 @@ def test_tasks_are_listed_and_each_option_is_explained(built: Checkout) -> None:
 
 
 def test_targets_plan_and_images_are_tables_for_people(built: Checkout) -> None:
+    names = board_names(built.folder / "boards")
     targets = built.invoke("targets").stdout
     assert re.search(rf"^{TARGET} +SparkFun Edge +cortex-m4 48 MHz", targets, re.MULTILINE)
     assert re.search(
         rf"^{TARGET} .* ambiq_bootloader \(ambiq_wired_update\)$", targets, re.MULTILINE
     )
-    planned = built.invoke("plan").stdout.splitlines()
+    listed = [line.split()[0] for line in targets.splitlines()[2:]]
+    assert [name for name in listed if name in names] == list(names)
+    planned = built.invoke("plan", "--target", TARGET).stdout.splitlines()
     assert "cached  train sine" in planned
     assert {line.split()[0] for line in planned} == {"cached"}
     images = built.invoke("images").stdout
