@@ -206,9 +206,10 @@ def test_what_is_known_is_built_and_verified_without_an_engine(
     lone_copy: Checkout, without_engine: Sequence[str], tmp_path: Path
 ) -> None:
     done = lone_copy.invoke(
-        "build",
+        *("build", "--target", TARGET),
         program=without_engine,
         DOCKER_HOST=f"unix://{tmp_path / 'dead.sock'}",
+        TOOLCHAIN_NO_INSTALL="1",
         HOME=str(lone_copy.cache),
     )
     assert done.returncode == 0, done.stderr
