@@ -30,6 +30,7 @@ TREE = {
     "tensorflow/lite/part.cc": '#include "not/there.h"\nint part;\n',
     "tensorflow/lite/c.c": "int c;\n",
     "tensorflow/lite/core/api/flatbuffer_conversions.cc": "",
+    "tensorflow/lite/c/common.h": "",
     "tensorflow/lite/micro/debug_log.h": "",
     "tensorflow/lite/micro/micro_error_reporter.h": "",
     "tensorflow/lite/micro/micro_interpreter.h": "",
@@ -43,6 +44,8 @@ TREE = {
 MODEL = {
     "model_data.h": "",
     "model_data.cc": '#include "model_data.h"\n',
+    "model_arena.h": "",
+    "model_type.h": '#include "tensorflow/lite/c/common.h"\n',
     "model_operators.h": '#include "tensorflow/lite/part.cc"\n',
     "model_operators.cc": '#include "model_operators.h"\n',
 }
@@ -59,10 +62,12 @@ def tar(files: dict[str, str]) -> bytes:
 
 
 def inputs(
-    tree: dict[str, str] = TREE, compiled: str = "tensorflow/lite/a.cc tensorflow/lite/c.c"
+    tree: dict[str, str] = TREE,
+    compiled: str = "tensorflow/lite/a.cc tensorflow/lite/c.c",
+    application: str = "hello_world",
 ) -> dict[PurePosixPath, bytes]:
     files = {ARCHIVE: tar(tree), COMPILED: compiled.encode()}
-    for folder in ("tflm/hello_world", "tflm/arduino"):
+    for folder in ("tflm/common", f"tflm/{application}", "tflm/arduino"):
         for path in (PROJECT / folder).iterdir():
             files[PurePosixPath(folder, path.name)] = path.read_bytes()
     files[PurePosixPath("boards/common/board.h")] = b"#include <cstddef>\n"
