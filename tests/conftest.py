@@ -24,6 +24,9 @@ from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
 from toolchain.images import Kind, image_name, project_pins
 from toolchain.images.build import ensure_image
+from toolchain.images.downloads import Downloads
+from toolchain.images.fetch import Fetcher
+from toolchain.images.site import site_settings
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import Pins
 from toolchain.pipeline import MODELS, Model, Pipeline
@@ -110,8 +113,23 @@ def cross_image(make_image: Callable[[Kind], str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def host_image(make_image: Callable[[Kind], str]) -> str:
+    return make_image("host")
+
+
+@pytest.fixture(scope="session")
 def notebook_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("notebook")
+
+
+@pytest.fixture(scope="session")
+def tflm_crate(
+    engine: Engine, base_image: str, pins: Pins, layout: Layout, reporter: PlainReporter
+) -> Path:
+    """Return the archive that carries the pinned tree, fetched if it is not there."""
+    site = site_settings(os.environ)
+    fetcher = Fetcher(engine, base_image, pins=pins, layout=layout, reporter=reporter, site=site)
+    return Downloads(layout.downloads).path(fetcher.crate(pins.tflm))
 
 
 RunSteps = Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from toolchain.engine.connection import Engine
-from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL
+from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, PARENTS, Kind
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class StoredImage:
     Attributes:
         identifier: the engine's own name of it.
         names: its tags; empty for one that lost them.
-        kind: base, train, cross or notebook.
+        kind: one of ``KINDS``, or what another version of this project made.
         content: sha256 over what it was made from.
         size_bytes: as ``docker image inspect`` says.
     """
@@ -56,8 +56,8 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
     from docker.errors import APIError
 
     removed = []
-    # Children before the base that they were made on.
-    for item in sorted(list_images(engine), key=lambda image: image.kind == "base"):
+    # Children before what they were made on.
+    for item in sorted(list_images(engine), key=lambda image: -_height(image.kind)):
         if not set(item.names).isdisjoint(keep):
             continue
         try:
@@ -67,3 +67,12 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
             continue
         removed.append(item)
     return tuple(removed)
+
+
+def _height(kind: str) -> int:
+    """Return how many images are below one of a kind."""
+    parents: Mapping[str, Kind | None] = dict(PARENTS)
+    height, parent = 0, parents.get(kind)
+    while parent is not None:
+        height, parent = height + 1, parents[parent]
+    return height
