@@ -479,14 +479,35 @@ def schemas(_context: Context, check: bool = False) -> None:
     _show("\n".join(f"wrote {shown_path(path)}" for path in changed) or f"{FOLDER} is up to date")
 
 
-@task(help={"json": "print the result as JSON", "quiet": "print the result only"})
+@task(
+    help={
+        "push": "registry to push them to by their content names, such as registry.example:5000/me",
+        "pull": "registry to ask before an image is made; TOOLCHAIN_REGISTRY sets it for all tasks",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
 @_command
-def images(_context: Context, quiet: bool = False, json: bool = False) -> None:
-    """Make the container images that the steps need; list them with their sizes."""
-    from toolchain.commands.images import ensure_all_images
+def images(
+    _context: Context, push: str = "", pull: str = "", quiet: bool = False, json: bool = False
+) -> None:
+    """Make the container images that the steps need; list, push or pull them."""
+    from toolchain.commands.images import ensure_all_images, push_all_images
+    from toolchain.errors import UsageError
     from toolchain.render import table
 
-    found = ensure_all_images(_reporter(quiet or json))
+    reporter = _reporter(quiet or json)
+    if push and pull:
+        raise UsageError("--push and --pull exclude each other", next_step="leave one out")
+    if push:
+        pushed = push_all_images(reporter, push)
+        if json:
+            _show_json("pushed-images", images=_dicts(pushed))
+            return
+        rows = [[item.reference, item.manifest] for item in pushed]
+        _show(table(["image", "manifest"], rows, frozenset()))
+        return
+    found = ensure_all_images(reporter, registry=pull)
     if json:
         _show_json("images", images=_dicts(found))
         return

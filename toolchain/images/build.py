@@ -30,6 +30,7 @@ from toolchain.images.disk import is_disk_full, require_space
 from toolchain.images.downloads import Downloads
 from toolchain.images.fetch import Fetcher
 from toolchain.images.leftovers import remove_leftovers, remove_stages, work_identity
+from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry, pull_image
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
 from toolchain.pins import NOTEBOOK_LOCK, TRAIN_LOCK, Pins, parse_lock
@@ -194,13 +195,11 @@ class _Maker:
         content = image_content(kind, self.pins, self.layout)
         if is_present(self.engine, name, content):
             return name
+        if self._pull(kind, name, content):
+            return name
         definition = image_definition(kind, self.pins)
         parent = self.ensure(definition.parent) if definition.parent else ""
-        # The engine's folder is only looked at where it is on this machine's own disks.
-        folders = [self.layout.cache]
-        if self.engine.data_root.is_dir():
-            folders.append(self.engine.data_root)
-        require_space(folders, NEEDED_BYTES[kind], f"making the {kind} image")
+        self._require_space(kind)
         started = time.monotonic()
         if kind == "base":
             make_base(
@@ -243,6 +242,29 @@ class _Maker:
             f"built in {time.monotonic() - fetched:.0f} s"
         )
         return name
+
+    def _require_space(self, kind: Kind) -> None:
+        # The engine's folder is only looked at where it is on this machine's own disks.
+        folders = [self.layout.cache]
+        if self.engine.data_root.is_dir():
+            folders.append(self.engine.data_root)
+        require_space(folders, NEEDED_BYTES[kind], f"making the {kind} image")
+
+    def _pull(self, kind: Kind, name: str, content: str) -> bool:
+        """Return whether a registry that the user named had the image."""
+        registry = self.environ.get(REGISTRY_VARIABLE, "")
+        if not registry:
+            return False
+        self._require_space(kind)
+        return pull_image(
+            self.engine,
+            check_registry(registry),
+            name,
+            content,
+            kind=kind,
+            layout=self.layout,
+            reporter=self.reporter,
+        )
 
     def _cross(self, fetcher: Fetcher) -> BuildInputs:
         debs = fetcher.pinned_packages(self.pins.cross.packages)

@@ -71,7 +71,7 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
 
 def _height(kind: str) -> int:
     """Return how many images are below one of a kind."""
-    parents: Mapping[str, Kind | None] = dict(PARENTS)
+    parents: Mapping[str, Kind | None] = {str(name): below for name, below in PARENTS.items()}
     height, parent = 0, parents.get(kind)
     while parent is not None:
         height, parent = height + 1, parents[parent]
