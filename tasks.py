@@ -559,13 +559,81 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
         raise Exit(code=code)
 
 
-@task(help={"cache": "also remove downloads, step results, and the private engine with its images"})
+@task(help={"json": "print the result as JSON"})
 @_command
-def clean(_context: Context, cache: bool = False) -> None:
+def cache(_context: Context, json: bool = False) -> None:
+    """Show the cache's parts, sizes and bound; 'cache export' and 'cache import' carry it on."""
+    from toolchain.commands.cache import report_cache
+    from toolchain.render import cache_table
+
+    found = report_cache()
+    if json:
+        _show_json("cache", **dataclasses.asdict(found))
+        return
+    _show(cache_table(found))
+
+
+@task(
+    positional=["folder"],
+    help={
+        "folder": "where to; missing, or an export to be added to",
+        "target": "board whose builds are wanted, or all; everything in the cache when not given",
+        "json": "print the result as JSON",
+    },
+)
+@_command
+def cache_export(_context: Context, folder: str, target: str = "", json: bool = False) -> None:
+    """Write step results to a folder, to be imported elsewhere (./invoke cache export FOLDER)."""
+    from toolchain.commands.cache import export_cache
+    from toolchain.render import exchange_line
+
+    done = export_cache(_reporter(json), Path(folder).expanduser().absolute(), target)
+    if json:
+        _show_json("cache-export", **dataclasses.asdict(done))
+        return
+    _show(f"exported {exchange_line(done)}")
+
+
+@task(
+    positional=["folder"],
+    help={"folder": "an export", "json": "print the result as JSON"},
+)
+@_command
+def cache_import(_context: Context, folder: str, json: bool = False) -> None:
+    """Take the step results of an export, each one checked (./invoke cache import FOLDER)."""
+    from toolchain.commands.cache import import_cache
+    from toolchain.render import exchange_line
+
+    done = import_cache(_reporter(json), Path(folder).expanduser().absolute())
+    if json:
+        _show_json("cache-import", **dataclasses.asdict(done))
+        return
+    _show(f"imported {exchange_line(done)}")
+
+
+@task(
+    help={
+        "cache": "also remove downloads, step results, and the private engine with its images",
+        "images": "also remove this project's images from the engine, beside those of this "
+        "checkout, and what other builds of them left",
+        "dry-run": "say what would go, with sizes, and remove nothing",
+        "json": "print the result as JSON",
+    }
+)
+@_command
+def clean(
+    _context: Context,
+    cache: bool = False,
+    images: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
     """Remove build/; with --cache also the user's cache, which all checkouts share."""
     from toolchain.commands.clean import clean as run
 
-    run(_reporter(False), cache=cache)
+    done = run(_reporter(json), cache=cache, images=images, dry_run=dry_run)
+    if json:
+        _show_json("clean", removed=not dry_run, items=_dicts(done))
 
 
 @task(help={"update": "take the mirror's current packages and make the locks anew"})

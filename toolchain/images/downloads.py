@@ -45,6 +45,7 @@ class Downloads:
         path = self.path(digest)
         try:
             if Digest.of_file(path) == digest:
+                self._touch(digest)
                 return True
         except OSError:
             return False
@@ -96,8 +97,15 @@ class Downloads:
                 str(name): Digest(str(sha), int(size)) for name, (sha, size) in content.items()
             }
             if all(self.has(digest) for digest in files.values()):
+                for digest in files.values():
+                    self._touch(digest)
                 return files
         return None
+
+    def _touch(self, digest: Digest) -> None:
+        # The bound of the cache looks at it: what images are made from is of use.
+        with contextlib.suppress(OSError):
+            os.utime(self.path(digest))
 
     def _list_path(self, key: str) -> Path:
         return self._folder / "lists" / f"{key}.json"
