@@ -110,6 +110,7 @@ def _arena(text: str) -> int | None:
         "inputs": _INPUTS_HELP,
         "arena": _ARENA_HELP,
         "jobs": "steps run side by side; 0 for as many as there are processors",
+        "bundle": "file made by ./invoke bundle, from which everything pinned is taken",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -124,6 +125,7 @@ def build(
     inputs: str = "",
     arena: str = "",
     jobs: str = "0",
+    bundle: str = "",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -135,6 +137,10 @@ def build(
     from toolchain.pipeline import find_build_type
     from toolchain.render import arena_line, artifact_table, next_commands, size_bars
 
+    if bundle:
+        from toolchain.environment import BUNDLE_VARIABLE
+
+        os.environ[BUNDLE_VARIABLE] = bundle
     side_by_side = whole_number("--jobs", jobs, at_least=0)
     boards = find_targets(project_layout(), target)
     chosen = chosen_model(model, representative, inputs)
@@ -517,6 +523,28 @@ def images(
             [[image.name, f"{image.size_bytes / 1e6:,.0f}"] for image in found],
             frozenset({1}),
         )
+    )
+
+
+@task(
+    help={
+        "out": "file to write; build/tinyml-toolchain-bundle.tar when not given",
+        "json": "print the result as JSON",
+    }
+)
+@_command
+def bundle(_context: Context, out: str = "", json: bool = False) -> None:
+    """Write everything pinned to one file, for ./invoke build --bundle FILE without network."""
+    from toolchain.commands.bundle import make_bundle
+    from toolchain.render import shown_path
+
+    made = make_bundle(_reporter(json), Path(out).expanduser().absolute() if out else None)
+    if json:
+        _show_json("bundle", **dataclasses.asdict(made))
+        return
+    _show(
+        f"{shown_path(made.path)}: {made.files} files, {made.digest.size_bytes / 1e6:,.0f} MB\n"
+        f"sha256 {made.digest.sha256}"
     )
 
 

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from toolchain.digest import Digest
 from toolchain.errors import DigestMismatchError
@@ -64,11 +65,18 @@ class Downloads:
             DigestMismatchError: it has another one; nothing is kept.
             OSError: it cannot be read, or there is no space.
         """
+        with source.open("rb") as stream:
+            return self.add_stream(stream, name, accepted)
+
+    def add_stream(
+        self, stream: IO[bytes], name: str, accepted: frozenset[str] | None = None
+    ) -> Digest:
+        """Check what a stream gives and take a copy of it; else as ``add``."""
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=INCOMING_PREFIX)
         path = Path(temporary)
         try:
-            with os.fdopen(handle, "wb") as target, source.open("rb") as stream:
+            with os.fdopen(handle, "wb") as target:
                 while chunk := stream.read(_CHUNK_BYTES):
                     target.write(chunk)
             digest = Digest.of_file(path)

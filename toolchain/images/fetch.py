@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ class Fetcher:
         self._site = site
         self._network = network
         self._downloads = Downloads(layout.downloads)
+        self.lists: dict[str, Files] = {}
+        """What was asked for so far: names and digests by the key of the list."""
 
     def pinned_packages(self, packages: Mapping[str, FilePin]) -> Files:
         """Return the ``.deb`` files of pinned packages and of what they need beyond the base.
@@ -75,7 +78,7 @@ class Fetcher:
         """
         described = {name: pin.model_dump() for name, pin in packages.items()}
         key = _key("pinned", described, base_identity(self._engine, self._base))
-        known = self._downloads.read_list(key)
+        known = self._known(key, lambda files: agree_with_pins(files, packages))
         if known is not None:
             return known
         with self._open("fetching Debian packages") as (container, said):
@@ -96,8 +99,25 @@ class Fetcher:
                 path.name: self._downloads.add(path, path.name, accepted)
                 for path, accepted in checked.items()
             }
-        self._downloads.write_list(key, files)
+        self._remember(key, files)
         return files
+
+    def _known(self, key: str, is_sound: Callable[[Files], bool]) -> Files | None:
+        """Return a list of the downloads, unless it says something else than the pins."""
+        files = self._downloads.read_list(key)
+        if files is None:
+            return None
+        if not is_sound(files):
+            self._reporter.warning(
+                f"a list of downloads ({key[:12]}) does not agree with the pins and is not used"
+            )
+            return None
+        self.lists[key] = files
+        return files
+
+    def _remember(self, key: str, files: Files) -> None:
+        self._downloads.write_list(key, files)
+        self.lists[key] = files
 
     def train_files(
         self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
@@ -121,7 +141,8 @@ class Fetcher:
         }
         found: dict[str, Files] = {}
         for name, key in keys.items():
-            known = self._downloads.read_list(key)
+            sound = functools.partial(agree_with_lock, lock=lock) if name == "wheels" else _any
+            known = self._known(key, sound)
             if known is not None:
                 found[name] = known
         if found.keys() == keys.keys():
@@ -143,7 +164,7 @@ class Fetcher:
                     container, (lock_text, lock), self._downloads, said
                 )
         for name, files in found.items():
-            self._downloads.write_list(keys[name], files)
+            self._remember(keys[name], files)
         return found
 
     def crate(self, pin: CratePin) -> Digest:
@@ -200,6 +221,43 @@ def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, fro
     return chosen
 
 
+def agree_with_pins(files: Files, packages: Mapping[str, FilePin]) -> bool:
+    """Return whether each pinned package is among files, as one file with the pinned digest."""
+    return all(
+        [
+            digest
+            for file, digest in files.items()
+            if file.startswith(debian.file_stem(name, pin.version))
+        ]
+        == [pin.digest]
+        for name, pin in packages.items()
+    )
+
+
+def _any(_: Files) -> bool:
+    # What the suite has today is in no lock.
+    return True
+
+
+def agree_with_lock(files: Files, lock: tuple[LockedRequirement, ...]) -> bool:
+    """Return whether each of the wheels is one of the lock."""
+    accepted = _accepted(lock)
+    return all(
+        digest.sha256 in accepted.get(_project(file), frozenset()) for file, digest in files.items()
+    )
+
+
+def _accepted(lock: tuple[LockedRequirement, ...]) -> dict[str, frozenset[str]]:
+    accepted: dict[str, frozenset[str]] = {}
+    for item in lock:
+        accepted[item.name] = accepted.get(item.name, frozenset()) | item.hashes
+    return accepted
+
+
+def _project(wheel: str) -> str:
+    return normalised(wheel.split("-", maxsplit=1)[0])
+
+
 def make_pip(container: FetchContainer, python: str) -> None:
     """Make pip available in a container that has Python ``python`` with its venv module."""
     container.run([f"python{python}", "-m", "venv", _PIP_VENV], "pip")
@@ -242,13 +300,11 @@ def download_wheels(
         "the Python wheels",
         said=said,
     )
-    accepted: dict[str, frozenset[str]] = {}
-    for item in lock[1]:
-        accepted[item.name] = accepted.get(item.name, frozenset()) | item.hashes
+    accepted = _accepted(lock[1])
     wheels = sorted(folder.iterdir())
     for wheel in wheels:
         digest = Digest.of_file(wheel).sha256
-        hashes = accepted.get(normalised(wheel.name.split("-")[0]), frozenset())
+        hashes = accepted.get(_project(wheel.name), frozenset())
         if digest not in hashes:
             raise mismatch(wheel.name, hashes, digest)
     return {wheel.name: downloads.add(wheel, wheel.name) for wheel in wheels}

@@ -258,7 +258,7 @@ def pull_image(
                     return False
                 activity.update(f"{event.get('status', '')} {event.get('progress', '')}".strip())
         about = client.api.inspect_image(reference)
-        problem = _problem(client, about, kind, content, trusted)
+        problem = image_problem(client, about, kind, content, trusted)
         if problem:
             reporter.warning(
                 f"the {kind} image of {registry} was refused: {problem}; it is built here instead"
@@ -294,14 +294,22 @@ def _forget(client: Any, reference: str) -> None:
         return
 
 
-def _problem(
+def image_problem(
     client: Any,
     about: Mapping[str, Any],
     kind: Kind,
     content: str,
     trusted: KnownImage | None,
 ) -> str:
-    """Return why an image is not the one that was asked for; empty when it is."""
+    """Return why an image is not the one that was asked for; empty when it is.
+
+    Args:
+        client: of the engine that has it.
+        about: what the engine says of it.
+        kind: which it should be.
+        content: its full content digest.
+        trusted: what is known of the image of that name, if anything is.
+    """
     labels = (about.get("Config") or {}).get("Labels") or {}
     if labels.get(KIND_LABEL) != kind:
         return f"it says that it is of the kind {labels.get(KIND_LABEL)}"
