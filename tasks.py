@@ -664,12 +664,33 @@ def clean(
         _show_json("clean", removed=not dry_run, items=_dicts(done))
 
 
-@task(help={"update": "take the mirror's current packages and make the locks anew"})
+@task(
+    help={
+        "check": "compare with what is offered today: what is outdated, what has vanished",
+        "update": "take the mirror's current packages and make the locks anew",
+        "json": "print the result of --check as JSON",
+    }
+)
 @_command
-def pins(_context: Context, update: bool = False) -> None:
-    """Check that the locks agree with pins.toml; with --update make them anew."""
+def pins(_context: Context, check: bool = False, update: bool = False, json: bool = False) -> None:
+    """Check that the locks agree with pins.toml; compare with what is offered, or take that."""
     from toolchain.commands import pins as command
+    from toolchain.errors import UsageError
+    from toolchain.pins_check import vanished_error
+    from toolchain.render import pins_table
 
+    if check and update:
+        raise UsageError("--check and --update exclude each other", next_step="leave one out")
+    if check:
+        states = command.check_offers(_reporter(json))
+        if json:
+            _show_json("pins", pins=_dicts(states))
+        else:
+            _show(pins_table(states))
+        error = vanished_error(states)
+        if error is not None:
+            raise error
+        return
     if not update:
         command.check(_reporter(False))
         return

@@ -68,6 +68,8 @@ def extract_wheels(bundle: Path, folder: Path) -> None:
                 if place == "wheels" and name.endswith(".whl") and content is not None:
                     with (folder / name).open("wb") as target:
                         shutil.copyfileobj(content, target)
+        if not any(folder.iterdir()):
+            raise tarfile.TarError("there are no wheels in it")
     except (OSError, tarfile.TarError, EOFError) as error:
         raise EnvironmentSetupError(
             f"the bundle {bundle} cannot be read: {error}\n"
@@ -124,22 +126,26 @@ def make(environment: Path, lock: Path) -> None:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if is_current(environment, lock):
             return
-        print(f"invoke: making {environment.name} from {lock.name}", file=sys.stderr, flush=True)
-        if importlib.util.find_spec("ensurepip") is None:
-            _install_venv_module()
-        try:
-            if environment.is_symlink() or environment.is_file():
-                environment.unlink()
-            venv.create(environment, clear=True, with_pip=True, symlinks=True)
-        except subprocess.CalledProcessError as error:
-            raise EnvironmentSetupError(f"{environment} could not be made: {error}") from error
         bundle = os.environ.get(BUNDLE_VARIABLE)
         if not bundle:
-            install(environment, lock)
+            _make_anew(environment, lock, None)
             return
         with tempfile.TemporaryDirectory(prefix="tinyml-wheels-") as folder:
             extract_wheels(Path(bundle), Path(folder))
-            install(environment, lock, Path(folder))
+            _make_anew(environment, lock, Path(folder))
+
+
+def _make_anew(environment: Path, lock: Path, wheels: Path | None) -> None:
+    print(f"invoke: making {environment.name} from {lock.name}", file=sys.stderr, flush=True)
+    if importlib.util.find_spec("ensurepip") is None:
+        _install_venv_module()
+    try:
+        if environment.is_symlink() or environment.is_file():
+            environment.unlink()
+        venv.create(environment, clear=True, with_pip=True, symlinks=True)
+    except subprocess.CalledProcessError as error:
+        raise EnvironmentSetupError(f"{environment} could not be made: {error}") from error
+    install(environment, lock, wheels)
 
 
 def main(arguments: list[str]) -> int:

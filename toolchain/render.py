@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolchain.commands.train import Trained
     from toolchain.commands.verify import Verified, VerifiedFirmware
     from toolchain.commands.verify_cases import VerifiedCases
+    from toolchain.pins_check import PinState
 
 _BAR_WIDTH = 30
 _SHADES = "█▓▒░▚▞▪▤"
@@ -374,3 +375,18 @@ def exchange_line(done: Exchanged) -> str:
         f"{done.known} were there already"
         + (f", {done.refused} were left out" if done.refused else "")
     )
+
+
+def pins_table(states: Sequence[PinState]) -> str:
+    """Return the pins that are not current, and how many are."""
+    rows = [
+        [state.state, state.kind, state.name, state.pinned, state.offered, state.note]
+        for state in states
+        if state.state != "current"
+    ]
+    current = sum(state.state == "current" for state in states)
+    summary = f"{current} of {len(states)} pins are current"
+    if not rows:
+        return summary
+    headings = ["state", "kind", "name", "pinned", "offered", "note"]
+    return "\n".join([table(headings, sorted(rows), frozenset()), "", summary])

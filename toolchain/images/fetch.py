@@ -18,6 +18,7 @@ from toolchain.errors import PinnedPackageGoneError
 from toolchain.images import debian
 from toolchain.images.container import OUT, FetchContainer, open_fetch_container
 from toolchain.images.downloads import Downloads, mismatch
+from toolchain.images.faults import WAYS_OUT
 from toolchain.images.site import CARGO_CONFIG_IN_CONTAINER, Site
 from toolchain.layout import Layout
 from toolchain.pins import CratePin, FilePin, LockedRequirement, Pins, normalised
@@ -209,7 +210,11 @@ def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, fro
         stem = debian.file_stem(name, pin.version)
         matching = [path for path in files if path.name.startswith(stem)]
         if not matching:
-            raise PinnedPackageGoneError(f"apt did not fetch {name} {pin.version}")
+            raise PinnedPackageGoneError(
+                f"apt did not fetch {name} {pin.version}",
+                why="the suite may not have this version any more",
+                next_step=WAYS_OUT,
+            )
         right = [path for path in matching if Digest.of_file(path) == pin.digest]
         if not right:
             got = Digest.of_file(matching[0]).sha256
@@ -310,6 +315,30 @@ def download_wheels(
     return {wheel.name: downloads.add(wheel, wheel.name) for wheel in wheels}
 
 
+def crate_information(
+    container: FetchContainer, pin: CratePin, said: debian.Said | None = None
+) -> str:
+    """Return what ``cargo info`` shows of a crate; it fetches it into the container's out folder.
+
+    Raises:
+        NetworkError: the registry does not answer.
+        PinnedPackageGoneError: it does not have that version.
+        DigestMismatchError: the file is not what the registry's index says.
+    """
+    site = container.site
+    return container.run(
+        [
+            *("cargo", *(("--config", CARGO_CONFIG_IN_CONTAINER) if site.cargo_config else ())),
+            # Unlike other commands, "info" refuses to follow a source replacement by itself.
+            *("info", "--quiet", *(("--index", site.cargo_index) if site.cargo_index else ())),
+            f"{pin.crate}@{pin.version}",
+        ],
+        f"the crate {pin.crate} {pin.version}",
+        environment={"CARGO_HOME": f"{OUT}/cargo"},
+        said=said,
+    )
+
+
 def download_crate(
     container: FetchContainer,
     pin: CratePin,
@@ -325,19 +354,12 @@ def download_crate(
         PinnedPackageGoneError: it does not have that version.
         DigestMismatchError: the file is not the pinned one.
     """
-    site = container.site
-    container.run(
-        [
-            *("cargo", *(("--config", CARGO_CONFIG_IN_CONTAINER) if site.cargo_config else ())),
-            # Unlike other commands, "info" refuses to follow a source replacement by itself.
-            *("info", "--quiet", *(("--index", site.cargo_index) if site.cargo_index else ())),
-            f"{pin.crate}@{pin.version}",
-        ],
-        f"the crate {pin.crate} {pin.version}",
-        environment={"CARGO_HOME": f"{OUT}/cargo"},
-        said=said,
-    )
+    crate_information(container, pin, said)
     found = sorted((container.out / "cargo").glob(f"registry/cache/*/{pin.file_name}"))
     if not found:
-        raise PinnedPackageGoneError(f"cargo did not fetch {pin.file_name}")
+        raise PinnedPackageGoneError(
+            f"cargo did not fetch {pin.file_name}",
+            why="the registry may not have this version any more",
+            next_step=WAYS_OUT,
+        )
     return downloads.add(found[0], pin.file_name, frozenset({pin.sha256}))
