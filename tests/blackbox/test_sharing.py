@@ -12,16 +12,10 @@ import pytest
 
 from tests.blackbox.support import TARGET, Checkout, steps_known, steps_run, succeeds
 from toolchain.engine.connection import find_dockerd
-from toolchain.layout import CACHE_VARIABLE, Layout
+from toolchain.layout import Layout
 
 FULL_VARIABLE = "TOOLCHAIN_OFFLINE_TEST"
 """When ``1``, the whole build runs without network, which takes five minutes."""
-
-
-@pytest.fixture
-def no_engine(tmp_path: Path) -> dict[str, str]:
-    """Settings under which no engine answers and none may be started."""
-    return {"DOCKER_HOST": f"unix://{tmp_path}/absent.sock", "PATH": "/usr/bin:/bin"}
 
 
 def test_what_was_exported_is_built_elsewhere_without_a_step(
@@ -61,12 +55,11 @@ def test_a_poisoned_result_is_refused_and_made_again(built: Checkout, tmp_path: 
 
 
 def test_the_cache_is_kept_within_its_bound_by_builds(lone_copy: Checkout) -> None:
-    setting = {"TOOLCHAIN_CACHE_LIMIT": "5 MB"}
     lone_copy.touch_firmware()
-    done = lone_copy.invoke("build", "--target", TARGET, **setting)
+    done = lone_copy.invoke("build", "--target", TARGET, TOOLCHAIN_CACHE_LIMIT="5 MB")
     assert done.returncode == 0, done.stderr
     assert "the cache had outgrown 5 MB" in done.stderr
-    shown = lone_copy.invoke("cache", "--json", **setting)
+    shown = lone_copy.invoke("cache", "--json", TOOLCHAIN_CACHE_LIMIT="5 MB")
     assert '"limit_bytes": 5000000' in shown.stdout
     kept = sum(
         path.stat().st_size
@@ -87,7 +80,7 @@ def bundle(built: Checkout, layout: Layout, tmp_path_factory: pytest.TempPathFac
         pytest.skip("not run: there is no dockerd to start without network")
     path = tmp_path_factory.mktemp("bundle") / "a bundle.tar"
     # What is pinned has been fetched into the user's cache already.
-    done = built.invoke("bundle", "--out", str(path), **{CACHE_VARIABLE: str(layout.cache)})
+    done = built.invoke("bundle", "--out", str(path), TOOLCHAIN_CACHE=str(layout.cache))
     assert done.returncode == 0, done.stderr
     assert "sha256 " in done.stdout
     return path

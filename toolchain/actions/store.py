@@ -174,8 +174,12 @@ class Store:
             else:
                 return
         with space_checked(destination.parent):
-            shutil.copyfile(self.path(digest), destination)
-            _normalise(destination, _READ_ONLY_EXECUTABLE if is_executable else _READ_ONLY)
+            try:
+                shutil.copyfile(self.path(digest), destination)
+                _normalise(destination, _READ_ONLY_EXECUTABLE if is_executable else _READ_ONLY)
+            except BaseException:
+                destination.unlink(missing_ok=True)
+                raise
 
     def copy_to(self, digest: Digest, destination: Path) -> None:
         """Write the blob, checked on the way, to the new file ``destination``.
@@ -238,7 +242,8 @@ class Store:
         return self.temporary / f"{os.getpid()}-{os.urandom(8).hex()}"
 
     def _make_ready(self) -> None:
-        # Also removes what writers that were killed left a day ago or earlier.
+        # Also removes what writers that were killed left a day ago or earlier. A clock that jumps
+        # must not take a file from a writer that is alive.
         if self._ready:
             return
         self.temporary.mkdir(parents=True, exist_ok=True)
@@ -246,7 +251,7 @@ class Store:
         for path in self.temporary.iterdir():
             try:
                 # Not the modification time, which is normalised just before the rename.
-                if path.lstat().st_ctime < stale:
+                if path.lstat().st_ctime < stale and not _is_alive(path.name.partition("-")[0]):
                     path.unlink()
             except FileNotFoundError:
                 continue
@@ -276,6 +281,11 @@ class Store:
         size = temporary.stat().st_size
         temporary.rename(path)
         self.written_bytes += size
+
+
+def _is_alive(process: str) -> bool:
+    # Where another user has the number now, and we may not ask, the file waits for another day.
+    return process.isdecimal() and Path("/proc", process).exists()
 
 
 def _normalise(path: Path, mode: int) -> None:
