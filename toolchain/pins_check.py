@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 State = Literal["current", "outdated", "vanished", "unknown"]
 
 _PROBE_SECONDS = 30
-_LATEST = re.compile(r"^version: (\S+)(?: \(latest (\S+?)\))?", re.MULTILINE)
+_LATEST = re.compile(r"^version: (\S+)(?: \(latest ([^\s)]+))?", re.MULTILINE)
 _MISSING = re.compile(r"no version of ([A-Za-z0-9._-]+)==([^\s,]+)")
 
 
