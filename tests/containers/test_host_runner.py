@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from model.graph import read_graph
+from model.kernels import KERNELS
 from model.support import require_support
 from tests.conftest import RunInImage, RunSteps
 from tests.containers.example_models import NAMES, example_models, example_recordings
@@ -35,6 +36,7 @@ from tests.unit.model_support import (
     with_operator,
 )
 from toolchain.actions import OutputOf, Step
+from toolchain.boards import Board
 from toolchain.host_build import HOST_LIBRARY, HOST_RUNNER
 from toolchain.layout import Layout
 from toolchain.pipeline import MODELS, Pipeline
@@ -148,6 +150,25 @@ def test_the_sanitizers_find_nothing_in_working_models_and_change_no_output(
     assert [line.split()[0] for line in lines] == ["ok"] * len(working)
     assert len({*lines}) == len(working)
     assert plain.run("--batch", given=batch(working)).printed.splitlines() == lines
+
+
+def test_a_board_computes_functions_of_float_as_the_judge_does_to_the_last_bit(
+    plain: HostBench, bench: ModelBench, board: Board
+) -> None:
+    operators = {"COS": 108, "TANH": 28, "LOGISTIC": 14, "LOG": 73, "SIN": 66, "SQUARE": 92}
+    assert all(KERNELS[name].code == code for name, code in operators.items())
+    chain = Model(
+        [Tensor(f"t{place}") for place in range(len(operators) + 1)],
+        [Operator(code, (at,), (at + 1,)) for at, code in enumerate(operators.values())],
+        (0,),
+        (len(operators),),
+    ).tflite()
+    console = bench.test_run(board, chain).console
+    rows = re.findall(r"^test: x=(0x\w+) y=(0x\w+)\r?$", console, re.MULTILINE)
+    assert len(rows) == 1000
+    judged = plain.judged({"chain": (chain, raw([x for x, _ in rows]))})["chain"]
+    assert judged == raw([y for _, y in rows])
+    assert len({y for _, y in rows}) > 500
 
 
 def moving_sum() -> Model:

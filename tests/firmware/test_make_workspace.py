@@ -263,7 +263,7 @@ def test_another_name_of_a_board_builds_the_same_bytes_in_the_same_place(
         ("hello_world_bin", r"no TARGET was given.*sparkfun_edge"),
         ("TARGET_ARCH=cortex-m0 microlite", r"unknown TARGET_ARCH 'cortex-m0'.*cortex-m4\+fp"),
         ("TARGET=sparkfun_edge TARGET_ARCH=cortex-m7+fp microlite", r"needs -mcpu=cortex-m4"),
-        ("TARGET=sparkfun_edge TARGET_ARCH=native microlite", r"there is no x86_64-\S+g\+\+ here"),
+        ("TARGET_ARCH=native microlite", r"there is no x86_64-\S+g\+\+ here"),
         ("TARGET=sparkfun_edge SANITIZE=1 microlite", r"SANITIZE=1: it is 0, or 1 with .*=native"),
         ("TARGET=sparkfun_edge host_runner", r"host_runner is built with TARGET_ARCH=native"),
         ("TARGET=sparkfun_edge BUILD_TYPE=fast microlite", r"unknown BUILD_TYPE 'fast'.*release"),
