@@ -313,6 +313,11 @@ def chain(first: Operator, second: Operator, middle: Tensor) -> Model:
     return Model([Tensor("x"), middle, Tensor("y")], [first, second], (0,), (2,))
 
 
+def overflowing() -> Model:
+    """A model that writes beyond its output, but not beyond the arena."""
+    return unary(KERNELS["SIN"].code, Tensor("x", shape=(1, 8)), Tensor("y", shape=(1, 7)), 1)
+
+
 X_TO_MIDDLE, MIDDLE_TO_Y = Operator(FLOOR, (0,), (1,)), Operator(FLOOR, (1,), (2,))
 DISORDERED = chain(MIDDLE_TO_Y, X_TO_MIDDLE, Tensor("middle"))
 WRITING_CONSTANT = chain(X_TO_MIDDLE, MIDDLE_TO_Y, Tensor("middle", data=floats(1)))
@@ -320,6 +325,7 @@ BROKEN: Mapping[str, tuple[Model, str]] = {
     "truncated": (truncated(), "heap-buffer-overflow"),
     "without stride": (without_stride(), "division by zero"),
     "unequal": (unequal(), "ABRT"),
+    "overflowing": (overflowing(), "heap-buffer-overflow"),
 }
 
 
@@ -349,12 +355,13 @@ def test_a_crash_is_a_line_where_each_model_has_a_process_of_its_own(
     ran = sanitized.run("--batch", "--isolate", given=batch(models))
     assert (ran.code, ran.said) == (0, "")
     lines = ran.printed.splitlines()
-    for line, (_, verdict) in zip(lines[:3], BROKEN.values(), strict=True):
+    crashed, rest = lines[: len(broken)], lines[len(broken) :]
+    for line, (_, verdict) in zip(crashed, BROKEN.values(), strict=True):
         assert line.startswith("crashed ")
         assert verdict in line
         assert "tensorflow/lite/" in line
-    assert lines[3].startswith("ok ")
-    assert lines[4:] == [
+    assert rest[0].startswith("ok ")
+    assert rest[1:] == [
         "faulty the outputs depend on what was in memory before",
         "faulty it wrote into the model",
     ]
