@@ -61,6 +61,11 @@ void PreparedModel::Separate(uint8_t value) {
   }
 }
 
+std::optional<std::string> PreparedModel::Reset() {
+  if (interpreter_->ResetVariableTensors() != kTfLiteOk) return "not reset: " + TakeMessages();
+  return std::nullopt;
+}
+
 std::optional<std::string> PreparedModel::Invoke() {
   if (interpreter_->Invoke() != kTfLiteOk) return "not run: " + TakeMessages();
   return std::nullopt;

@@ -30,6 +30,10 @@ class PreparedModel {
   // others bytes of this value. After Prepare() only.
   void Separate(uint8_t value);
 
+  // Sets what is kept from one inference to the next to what it was at the start. Returns why it failed,
+  // or nothing.
+  std::optional<std::string> Reset();
+
   // Returns why it failed, or nothing.
   std::optional<std::string> Invoke();
 

@@ -66,6 +66,7 @@ int RunCases(const std::string& model, const std::string& cases, const std::stri
 
   std::vector<uint8_t> computed;
   for (const uint8_t* next = given->data(); next != given->data() + given->size();) {
+    if (const auto reason = prepared.Reset()) return Fail(model, *reason);
     for (TfLiteTensor* input : prepared.Inputs()) {
       std::memcpy(input->data.raw, next, input->bytes);
       next += input->bytes;
