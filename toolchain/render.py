@@ -380,7 +380,7 @@ def exchange_line(done: Exchanged) -> str:
 def pins_table(states: Sequence[PinState]) -> str:
     """Return the pins that are not current, and how many are."""
     rows = [
-        [state.state, state.kind, state.name, state.pinned, state.offered, state.note]
+        [state.state, state.name, state.pinned, state.offered, state.source, state.note]
         for state in states
         if state.state != "current"
     ]
@@ -388,5 +388,5 @@ def pins_table(states: Sequence[PinState]) -> str:
     summary = f"{current} of {len(states)} pins are current"
     if not rows:
         return summary
-    headings = ["state", "kind", "name", "pinned", "offered", "note"]
+    headings = ["state", "name", "pinned", "offered", "pinned in", "note"]
     return "\n".join([table(headings, sorted(rows), frozenset()), "", summary])

@@ -105,6 +105,7 @@ def test_a_package_that_is_gone_is_told_with_the_cure(
     assert "make" in caught.value.what
     assert "4.0-0.1" in caught.value.why
     assert DEBIAN_MIRROR_VARIABLE in caught.value.next_step
+    assert "TOOLCHAIN_BUNDLE" in caught.value.next_step
     assert "./invoke pins --update" in caught.value.next_step
     assert kept(own) == set()
 
