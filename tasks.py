@@ -19,7 +19,12 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from toolchain.commands.failure import DEBUG_VARIABLE, system_failure
-from toolchain.commands.options import DEFAULT_BUILD_TYPE, DEFAULT_MODEL, whole_number
+from toolchain.commands.options import (
+    DEFAULT_BUILD_TYPE,
+    DEFAULT_MODEL,
+    chosen_model,
+    whole_number,
+)
 from toolchain.console import PlainReporter, make_reporter
 from toolchain.errors import CancelledError, ToolchainError
 
@@ -85,8 +90,15 @@ def _dicts(values: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 _TARGET_HELP = "board, or 'all' for every one (./invoke targets lists them)"
-_MODEL_HELP = "sine_int8 or sine_float"
+_MODEL_HELP = "sine_int8, sine_float, or the path of your own .tflite or .keras file"
+_REPRESENTATIVE_HELP = ".npy of inputs from which a .keras file is quantised to int8"
+_INPUTS_HELP = ".npy of inputs to verify your own model on; drawn when not given"
+_ARENA_HELP = "bytes of your own model's tensor arena; the smallest that works when not given"
 _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
+
+
+def _arena(text: str) -> int | None:
+    return whole_number("--arena", text, at_least=16) if text else None
 
 
 @task(
@@ -94,6 +106,9 @@ _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
         "target": _TARGET_HELP,
         "model": _MODEL_HELP,
         "build-type": _BUILD_TYPE_HELP,
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
+        "arena": _ARENA_HELP,
         "jobs": "steps run side by side; 0 for as many as there are processors",
         "json": "print the result as JSON",
         "quiet": "print the result only",
@@ -105,6 +120,9 @@ def build(
     target: str = "all",
     model: str = DEFAULT_MODEL,
     build_type: str = DEFAULT_BUILD_TYPE,
+    representative: str = "",
+    inputs: str = "",
+    arena: str = "",
     jobs: str = "0",
     json: bool = False,
     quiet: bool = False,
@@ -114,14 +132,15 @@ def build(
     from toolchain.commands.build import find_targets
     from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type, find_model
-    from toolchain.render import artifact_table, next_commands, size_bars
+    from toolchain.pipeline import find_build_type
+    from toolchain.render import arena_line, artifact_table, next_commands, size_bars
 
     side_by_side = whole_number("--jobs", jobs, at_least=0)
     boards = find_targets(project_layout(), target)
-    chosen, kind = find_model(model), find_build_type(build_type)
+    chosen = chosen_model(model, representative, inputs)
+    kind, arena_bytes = find_build_type(build_type), _arena(arena)
     with open_session(_reporter(quiet or json), jobs=side_by_side or None) as session:
-        firmwares = run(session, boards, chosen, kind)
+        firmwares = run(session, boards, chosen, kind, arena_bytes)
     if json:
         _show_json(
             "build",
@@ -139,6 +158,7 @@ def build(
                         for artifact in each.artifacts
                     ],
                     "size": dataclasses.asdict(each.size),
+                    "arena": dataclasses.asdict(each.arena) if each.arena else None,
                 }
                 for each in firmwares
             ],
@@ -149,6 +169,8 @@ def build(
         _show(artifact_table(firmware))
         _show("")
         _show(size_bars(firmware.size))
+        if firmware.arena:
+            _show(arena_line(firmware.arena))
     if not quiet:
         _show("")
         _show(next_commands(target, chosen, kind))
@@ -159,7 +181,10 @@ def build(
         "target": _TARGET_HELP,
         "model": _MODEL_HELP,
         "build-type": _BUILD_TYPE_HELP,
-        "inferences": "how many to run, 1 or more",
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
+        "arena": _ARENA_HELP,
+        "inferences": "how many to run; 1000, or each case of your own model once, if not given",
         "lines": "how many console lines to show; all are in simulation.json",
         "json": "print the result as JSON",
         "quiet": "print the result only",
@@ -171,7 +196,10 @@ def simulate(
     target: str = "all",
     model: str = DEFAULT_MODEL,
     build_type: str = DEFAULT_BUILD_TYPE,
-    inferences: str = "1000",
+    representative: str = "",
+    inputs: str = "",
+    arena: str = "",
+    inferences: str = "",
     lines: str = "12",
     json: bool = False,
     quiet: bool = False,
@@ -182,15 +210,16 @@ def simulate(
     from toolchain.commands.session import open_session
     from toolchain.commands.simulate import simulate_all
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type, find_model
+    from toolchain.pipeline import find_build_type
     from toolchain.render import simulation_summary
 
-    number = whole_number("--inferences", inferences, at_least=1)
+    number = whole_number("--inferences", inferences, at_least=1) if inferences else None
     shown = whole_number("--lines", lines, at_least=0)
     boards = find_targets(project_layout(), target)
-    chosen, kind = find_model(model), find_build_type(build_type)
+    chosen = chosen_model(model, representative, inputs)
+    kind, arena_bytes = find_build_type(build_type), _arena(arena)
     with open_session(_reporter(quiet or json)) as session:
-        firmwares = build_firmwares(session, boards, chosen, kind)
+        firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         runs = simulate_all(firmwares, number)
     if json:
         _show_json("simulations", simulations=[run.as_json() for run in runs])
@@ -201,8 +230,11 @@ def simulate(
 @task(
     help={
         "target": _TARGET_HELP,
-        "model": f"{_MODEL_HELP}; both when not given",
+        "model": f"{_MODEL_HELP}; both of the project when not given",
         "build-type": _BUILD_TYPE_HELP,
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
+        "arena": _ARENA_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -213,6 +245,9 @@ def verify(
     target: str = "all",
     model: str = "",
     build_type: str = DEFAULT_BUILD_TYPE,
+    representative: str = "",
+    inputs: str = "",
+    arena: str = "",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -221,14 +256,15 @@ def verify(
     from toolchain.commands.session import open_session
     from toolchain.commands.verify import verify as run
     from toolchain.layout import project_layout
-    from toolchain.pipeline import MODELS, find_build_type, find_model
+    from toolchain.pipeline import MODELS, find_build_type
     from toolchain.render import verification_table
 
     boards = find_targets(project_layout(), target)
-    models = [find_model(model)] if model else list(MODELS.values())
-    kind = find_build_type(build_type)
+    chosen = chosen_model(model or DEFAULT_MODEL, representative, inputs)
+    models = [chosen] if model else list(MODELS.values())
+    kind, arena_bytes = find_build_type(build_type), _arena(arena)
     with open_session(_reporter(quiet or json)) as session:
-        verifications = run(session, boards, models, kind)
+        verifications = run(session, boards, models, kind, arena_bytes)
     if json:
         _show_json("verifications", verifications=[each.as_json() for each in verifications])
         return
@@ -240,6 +276,9 @@ def verify(
         "target": "the board that is connected (see ./invoke targets)",
         "model": _MODEL_HELP,
         "build-type": _BUILD_TYPE_HELP,
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
+        "arena": _ARENA_HELP,
         "port": "serial port of the board; it is looked for when not given",
         "tool": "way of flashing, where the board has several (see ./invoke targets)",
         "image": "write this file instead of building one",
@@ -253,6 +292,9 @@ def flash(
     target: str,
     model: str = DEFAULT_MODEL,
     build_type: str = DEFAULT_BUILD_TYPE,
+    representative: str = "",
+    inputs: str = "",
+    arena: str = "",
     port: str = "",
     tool: str = "",
     image: str = "",
@@ -268,19 +310,21 @@ def flash(
     from toolchain.errors import UsageError
     from toolchain.flashing.host import this_host
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type, find_model
+    from toolchain.pipeline import find_build_type
 
     layout, reporter = project_layout(), _reporter(quiet)
     boards = find_targets(layout, target)
     if len(boards) != 1:
         raise UsageError("one board is flashed at a time", next_step="name it with --target")
-    chosen, kind = find_model(model), find_build_type(build_type)
+    chosen = chosen_model(model, representative, inputs)
+    kind, arena_bytes = find_build_type(build_type), _arena(arena)
     if not image:
         with open_session(reporter) as session:
-            build_firmwares(session, boards, chosen, kind)
+            build_firmwares(session, boards, chosen, kind, arena_bytes)
     request = FlashRequest(
         board=boards[0],
         folder=layout.build / boards[0].name / chosen.name,
+        application=chosen.application,
         image=Path(image) if image else None,
         port=port,
         tool=tool,
@@ -290,7 +334,9 @@ def flash(
         _show("\n".join(plan(job)))
         return
     done = run(job, reporter, quiet=quiet)
-    _show(f"{done}\nconsole: {boards[0].console.baud} baud, 8N1; it begins with hello_world:")
+    _show(
+        f"{done}\nconsole: {boards[0].console.baud} baud, 8N1; it begins with {chosen.application}:"
+    )
 
 
 @task(
@@ -368,6 +414,8 @@ def notebook(_context: Context, port: str = "", pair: bool = False) -> None:
         "target": _TARGET_HELP,
         "model": _MODEL_HELP,
         "build-type": _BUILD_TYPE_HELP,
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
         "json": "print the result as JSON",
     }
 )
@@ -377,6 +425,8 @@ def plan(
     target: str = "all",
     model: str = DEFAULT_MODEL,
     build_type: str = DEFAULT_BUILD_TYPE,
+    representative: str = "",
+    inputs: str = "",
     json: bool = False,
 ) -> None:
     """Say which steps a build would run, and why."""
@@ -385,10 +435,10 @@ def plan(
     from toolchain.commands.plan import plan_summary
     from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type, find_model
+    from toolchain.pipeline import find_build_type
 
     boards = find_targets(project_layout(), target)
-    chosen, kind = find_model(model), find_build_type(build_type)
+    chosen, kind = chosen_model(model, representative, inputs), find_build_type(build_type)
     with open_session(_reporter(json)) as session:
         steps = run(session, boards, chosen, kind)
     if json:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from model.data import Column
+from model.errors import UnsupportedModelError
+
+Values = npt.NDArray[np.float32]
 
 
 def load_network(path: Path) -> Any:
     """Load a ``.keras`` file without its optimizer.
 
     Code inside the file (a Lambda layer) is not run.
+
+    Raises:
+        UnsupportedModelError: it is no such file, or needs code that it does not hold.
     """
     import keras
 
-    return keras.models.load_model(path, compile=False, safe_mode=True)
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged archive trips Keras anywhere
+        raise UnsupportedModelError(
+            f"{path.name} cannot be loaded as a Keras model",
+            why=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            next_step="write it with model.save('name.keras') and Keras 3, with Keras' own layers "
+            "only",
+        ) from error
 
 
 def convert_float(network: Any) -> bytes:
@@ -41,20 +55,21 @@ def convert_dynamic_range(network: Any) -> bytes:
     return _converted(converter)
 
 
-def convert_int8(network: Any, representative: Column) -> bytes:
+def convert_int8(network: Any, representative: Sequence[Values]) -> bytes:
     """Return the network quantised to int8 throughout, input and output included.
 
     Dense weights get one scale a tensor: the pinned FULLY_CONNECTED kernel reads one only.
 
     Args:
-        network: a Keras model with one input of shape ``(batch, 1)``.
-        representative: inputs, shape ``(n,)``, from which the ranges of all tensors are taken.
+        network: a Keras model.
+        representative: for each input, values of shape ``(n, *shape of the input)``, from which the
+            ranges of all tensors are taken.
     """
     import tensorflow as tf
 
-    def samples() -> Iterator[list[np.ndarray[Any, np.dtype[np.float32]]]]:
-        for value in representative:
-            yield [value.reshape(1, 1)]
+    def samples() -> Iterator[list[Values]]:
+        for values in zip(*representative, strict=True):
+            yield [value[np.newaxis] for value in values]
 
     converter = _converter(network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -74,12 +89,27 @@ def _converter(network: Any) -> Any:
     import keras
     import tensorflow as tf
 
-    shape = (1, *network.input_shape[1:])
-    fixed = keras.models.clone_model(
-        network, input_tensors=keras.Input(batch_shape=shape, name="x")
-    )
-    fixed.set_weights(network.get_weights())
+    inputs = [
+        keras.Input(batch_shape=(1, *each.shape[1:]), dtype=each.dtype, name=name)
+        for each, name in zip(network.inputs, _input_names(network), strict=True)
+    ]
+    try:
+        fixed = keras.models.clone_model(
+            network, input_tensors=inputs[0] if len(inputs) == 1 else inputs
+        )
+        fixed.set_weights(network.get_weights())
+    except (ValueError, NotImplementedError) as error:
+        raise UnsupportedModelError(
+            "the network cannot be given a fixed batch size",
+            why=str(error).strip().splitlines()[0],
+            next_step="build it with keras.Sequential or keras.Model(inputs, outputs)",
+        ) from error
     return tf.lite.TFLiteConverter.from_keras_model(fixed)
+
+
+def _input_names(network: Any) -> tuple[str, ...]:
+    count = len(network.inputs)
+    return ("x",) if count == 1 else tuple(f"x{number}" for number in range(count))
 
 
 def _converted(converter: Any) -> bytes:

@@ -24,7 +24,7 @@ def convert(keras: Path, data: Path, name: str, out: Path) -> None:
     network = load_network(keras)
     models = {
         f"{name}_float": convert_float(network),
-        f"{name}_int8": convert_int8(network, load_data(data).x_train),
+        f"{name}_int8": convert_int8(network, [load_data(data).x_train.reshape(-1, 1)]),
     }
     for tflite in models.values():
         require_support(read_graph(tflite))

@@ -1,4 +1,4 @@
-"""Writes a model as C++ for the firmware; the contract is ``tflm/hello_world/README.md``."""
+"""Writes a model as C++ for the firmware; the contract is ``tflm/README.md``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 from dataclasses import dataclass
 
 from model.arena import estimate_arena
+from model.cost import multiply_accumulates
 from model.errors import UnsupportedModelError
 from model.files import json_text
 from model.graph import Graph, Tensor, read_graph
 from model.kernels import KERNELS
 from model.limits import require_arena
-from model.support import require_scalar_function, require_support
+from model.support import require_support, scalar_type
 
 BYTES_A_LINE = 12
 """As many as ``xxd -i`` writes."""
@@ -28,14 +29,15 @@ class EmbeddableModel:
 
     Attributes:
         name: folder of the model and name in the firmware's banner.
-        kind: ``"int8"`` or ``"float"``, of input and output.
+        scalar: type of input and output, ``"INT8"`` or ``"FLOAT32"``, of a model that computes one
+            scalar from another, as hello_world needs it; else None.
         arena_bytes: size of the tensor arena, a multiple of 16.
     """
 
     name: str
     tflite: bytes
     graph: Graph
-    kind: str
+    scalar: str | None
     arena_bytes: int
 
     @property
@@ -53,7 +55,7 @@ def check_model(name: str, tflite: bytes, arena_bytes: int | None = None) -> Emb
         arena_bytes: size of the tensor arena, at least 16; None to estimate it.
 
     Raises:
-        UnsupportedModelError: the pinned tree cannot compute it, or hello_world cannot use it.
+        UnsupportedModelError: the pinned tree cannot compute it.
         ValueError: ``name`` or ``arena_bytes`` cannot be used.
     """
     if not _NAME.fullmatch(name):
@@ -62,10 +64,9 @@ def check_model(name: str, tflite: bytes, arena_bytes: int | None = None) -> Emb
         raise ValueError(f"an arena of {arena_bytes} bytes holds nothing")
     graph = read_graph(tflite)
     require_support(graph)
-    kind = require_scalar_function(graph)
     wanted = estimate_arena(graph) if arena_bytes is None else arena_bytes
     require_arena(wanted)
-    return EmbeddableModel(name, tflite, graph, kind, -(-wanted // 16) * 16)
+    return EmbeddableModel(name, tflite, graph, scalar_type(graph), -(-wanted // 16) * 16)
 
 
 def embedded_files(model: EmbeddableModel) -> dict[str, str]:
@@ -73,6 +74,8 @@ def embedded_files(model: EmbeddableModel) -> dict[str, str]:
     return {
         "model_data.cc": data_source(model.tflite),
         "model_data.h": data_header(),
+        "model_arena.h": _arena_header(model),
+        "model_type.h": _type_header(model),
         "model_operators.cc": _operators_source(model),
         "model_operators.h": _operators_header(model),
         "model.json": description(model),
@@ -110,13 +113,29 @@ def data_header() -> str:
     )
 
 
+def _arena_header(model: EmbeddableModel) -> str:
+    return _guarded(
+        "MODEL_ARENA_H_",
+        f"// Bytes of the tensor arena.\nconstexpr int kModelArenaSize = {model.arena_bytes};\n",
+    )
+
+
+def _type_header(model: EmbeddableModel) -> str:
+    kind = {"INT8": "kTfLiteInt8", "FLOAT32": "kTfLiteFloat32", None: "kTfLiteNoType"}[model.scalar]
+    return _guarded(
+        "MODEL_TYPE_H_",
+        '#include "tensorflow/lite/c/common.h"\n\n'
+        "// Type of input and output of a model that computes one scalar from another.\n"
+        f"constexpr TfLiteType kModelType = {kind};\n",
+    )
+
+
 def _guarded(guard: str, text: str) -> str:
     return f"// Generated.\n\n#ifndef {guard}\n#define {guard}\n\n{text}\n#endif  // {guard}\n"
 
 
 def _operators_header(model: EmbeddableModel) -> str:
     operators = model.graph.operator_versions()
-    kind = {"int8": "kTfLiteInt8", "float": "kTfLiteFloat32"}[model.kind]
     listed = "".join(f"    tflite::BuiltinOperator_{name},\n" for name, _ in operators)
     return _guarded(
         "MODEL_OPERATORS_H_",
@@ -124,10 +143,6 @@ def _operators_header(model: EmbeddableModel) -> str:
         '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"\n'
         '#include "tensorflow/lite/schema/schema_generated.h"\n\n'
         "extern const char kModelName[];\n\n"
-        "// Type of the input and of the output.\n"
-        f"constexpr TfLiteType kModelType = {kind};\n\n"
-        "// Bytes of the tensor arena.\n"
-        f"constexpr int kModelArenaSize = {model.arena_bytes};\n\n"
         "// One registration for each operator and version of the model.\n"
         f"constexpr int kModelOperatorCount = {len(operators)};\n\n"
         "constexpr tflite::BuiltinOperator kModelOperators[kModelOperatorCount] = {\n"
@@ -161,9 +176,8 @@ def description(model: EmbeddableModel) -> str:
     graph = model.graph
     return json_text(
         {
-            "schema": "tinyml-toolchain/model/1",
+            "schema": "tinyml-toolchain/model/2",
             "name": model.name,
-            "type": model.kind,
             "size_bytes": len(model.tflite),
             "constant_bytes": sum(len(tensor.data.data) for tensor in graph.tensors),
             "sha256": model.sha256,
@@ -180,13 +194,15 @@ def description(model: EmbeddableModel) -> str:
                 }
                 for name, version in graph.operator_versions()
             ],
-            "input": _end(graph.tensors[graph.inputs[0]]),
-            "output": _end(graph.tensors[graph.outputs[0]]),
+            "multiply_accumulates": multiply_accumulates(graph),
+            "inputs": [tensor_fields(graph.tensors[index]) for index in graph.inputs],
+            "outputs": [tensor_fields(graph.tensors[index]) for index in graph.outputs],
         }
     )
 
 
-def _end(tensor: Tensor) -> dict[str, object]:
+def tensor_fields(tensor: Tensor) -> dict[str, object]:
+    """Return what JSON documents say of an input or output."""
     scale, zero_point = scalar_quantisation(tensor)
     return {
         "name": tensor.name,
@@ -198,7 +214,10 @@ def _end(tensor: Tensor) -> dict[str, object]:
 
 
 def scalar_quantisation(tensor: Tensor) -> tuple[float, int] | tuple[None, None]:
-    """Return scale and zero point of an int8 tensor, or two None for one of another type."""
-    if tensor.type != "INT8" or tensor.quantisation is None:
+    """Return scale and zero point of a tensor that has one of each, or two None for another."""
+    quantisation = tensor.quantisation
+    if tensor.type not in {"INT8", "UINT8", "INT16"} or quantisation is None:
         return None, None
-    return tensor.quantisation.scales[0], tensor.quantisation.zero_points[0]
+    if len(quantisation.scales) != 1 or len(quantisation.zero_points) != 1:
+        return None, None
+    return quantisation.scales[0], quantisation.zero_points[0]

@@ -58,6 +58,14 @@ def require_support(graph: Graph) -> None:
         require_arithmetic(node)
 
 
+def scalar_type(graph: Graph) -> str | None:
+    """Return the type of a model that computes one int8 or float32 from one; None of another."""
+    ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+    kinds = {tensor.type for tensor in ends}
+    scalar = len(graph.inputs) == len(graph.outputs) == 1 and all(end.elements == 1 for end in ends)
+    return kinds.pop() if scalar and kinds in ({"INT8"}, {"FLOAT32"}) else None
+
+
 def require_scalar_function(graph: Graph) -> str:
     """Check that a model has one scalar input and one scalar output, both int8 or both float32.
 

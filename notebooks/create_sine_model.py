@@ -201,7 +201,7 @@ from model.sizes import file_parts
 trained = load_network(OUT / "sine.keras")
 models = {
     "float": convert_float(trained),
-    "int8": convert_int8(trained, data.x_train),
+    "int8": convert_int8(trained, [data.x_train.reshape(-1, 1)]),
     "dynamic": convert_dynamic_range(trained),
 }
 for form, tflite in models.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.request import Inference, SimulationRequest, SimulationResult
+from simulator.request import Case, Inference, SimulationRequest, SimulationResult
 from simulator.simulation import simulate
 
-__all__ = ["Inference", "SimulationRequest", "SimulationResult", "simulate"]
+__all__ = ["Case", "Inference", "SimulationRequest", "SimulationResult", "simulate"]

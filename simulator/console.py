@@ -11,6 +11,7 @@ from toolchain.errors import SimulationIncompleteError
 
 ERROR_PREFIX = "error: "
 RESULT_PREFIX = "x_value:"
+CASE_PREFIX = "case "
 
 _BITS = r"0x([0-9a-fA-F]{8})"
 _INT8 = r"(-?\d{1,3})"
@@ -19,6 +20,7 @@ _RESULT = re.compile(
 )
 _INT8_CASE = re.compile(rf"test: in={_INT8} out={_INT8}")
 _FLOAT_CASE = re.compile(rf"test: x={_BITS} y={_BITS}")
+_CASE = re.compile(r"case (\d{1,9}) (equal|different):((?: (?:[0-9a-f]{2})*)+)")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,21 @@ class TestCase:
 
     input: int
     output: int
+
+
+@dataclass(frozen=True)
+class CaseLine:
+    """A ``case`` line of ``model_runner``.
+
+    Attributes:
+        number: of the case, from 0.
+        equal: whether the firmware found its outputs to be those that were expected.
+        outputs: bytes of each output tensor.
+    """
+
+    number: int
+    equal: bool
+    outputs: tuple[bytes, ...]
 
 
 class Console:
@@ -124,6 +141,25 @@ def parse_result(line: str) -> ResultLine | None:
         None if raw_out is None else _int8(raw_out, line),
         int(x_bits, 16),
         int(y_bits, 16),
+    )
+
+
+def parse_case(line: str) -> CaseLine | None:
+    """Read a ``case`` line; None for any other line.
+
+    Raises:
+        SimulationIncompleteError: it begins like one and cannot be read.
+    """
+    if not line.startswith(CASE_PREFIX):
+        return None
+    match = _CASE.fullmatch(line)
+    if match is None:
+        raise _unreadable(line)
+    number, verdict, outputs = match.groups()
+    return CaseLine(
+        int(number),
+        verdict == "equal",
+        tuple(bytes.fromhex(digits) for digits in outputs[1:].split(" ")),
     )
 
 

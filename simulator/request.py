@@ -24,7 +24,7 @@ class SimulationRequest:
         image: bytes of the flashable file; the first one goes to the board's load address.
         elf: the file that ``image`` was made from, for names, lines and the extent of an
             inference; None: messages have addresses only.
-        inferences: end after this many ``x_value`` lines, at least 1.
+        inferences: end after this many ``x_value`` or ``case`` lines, at least 1.
         until_text: end after the first console line that holds this text.
         instruction_budget: instructions after which the run is given up.
 
@@ -58,7 +58,8 @@ class SimulationRequest:
         """What ends the run, in words."""
         if self.inferences is None:
             return f"a console line with '{self.until_text}'"
-        return f"{self.inferences} x_value line{'s' if self.inferences > 1 else ''}"
+        plural = "s" if self.inferences > 1 else ""
+        return f"{self.inferences} line{plural} with a result"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,23 @@ class Inference:
 
 
 @dataclass(frozen=True)
+class Case:
+    """One ``case`` line and what happened up to it.
+
+    Attributes:
+        number: of the case, from 0.
+        equal: whether the firmware found its outputs to be those that were built in.
+        outputs: bytes of each output tensor.
+        instructions: executed by the inference, see ``SimulationResult.counted``.
+    """
+
+    number: int
+    equal: bool
+    outputs: tuple[bytes, ...]
+    instructions: int
+
+
+@dataclass(frozen=True)
 class Screen:
     """What a display shows.
 
@@ -103,6 +121,7 @@ class SimulationResult:
 
     Attributes:
         console: all that the firmware sent, each line with its newline.
+        cases: what ``model_runner`` printed.
         instructions: executed from reset to the end. One that an IT block skips does not count.
         counted: what ``Inference.instructions`` counts: ``invoke``: from the entry of the
             interpreter's Invoke to its return; ``line``: without an ELF that has it, everything
@@ -115,3 +134,4 @@ class SimulationResult:
     instructions: int
     counted: Literal["invoke", "line"]
     screen: Screen | None = None
+    cases: tuple[Case, ...] = ()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from simulator.boot import read_start_state
 from simulator.chips import ShowsScreen, Surroundings, find_chip
-from simulator.console import ERROR_PREFIX, Console, parse_result
+from simulator.console import ERROR_PREFIX, CaseLine, Console, ResultLine, parse_case, parse_result
 from simulator.core import CycleCounter, SystemControlSpace
 from simulator.machine import Machine
-from simulator.request import Inference, Screen, SimulationRequest, SimulationResult
+from simulator.request import Case, Inference, Screen, SimulationRequest, SimulationResult
 from simulator.rules import RuleBrokenError
 from simulator.symbols import Symbols
 from toolchain.errors import SimulationFaultError, SimulationIncompleteError
@@ -85,6 +85,7 @@ class _Simulation:
     def __init__(self, request: SimulationRequest, native_counter: bool) -> None:
         self._request = request
         self._inferences: list[Inference] = []
+        self._cases: list[Case] = []
         self._screen: Screen | None = None
         board = request.board
         load_address = board.application.load_address
@@ -138,35 +139,51 @@ class _Simulation:
             instructions=self._machine.instructions,
             counted="invoke" if self._counted_by_invoke else "line",
             screen=self._screen,
+            cases=tuple(self._cases),
         )
 
     def _on_line(self, line: str) -> None:
         if line.startswith(ERROR_PREFIX):
-            done = len(self._inferences)
+            done = self._results
             raise SimulationIncompleteError(
                 f"the firmware stopped itself: {line.removeprefix(ERROR_PREFIX)}",
                 why=f"{done} inference{' was' if done == 1 else 's were'} done before",
                 next_step="see where the firmware's sources have this text",
             )
-        result = parse_result(line)
-        if result is not None:
-            self._inferences.append(
-                Inference(
-                    x=result.x,
-                    y=result.y,
-                    raw_in=result.raw_in,
-                    raw_out=result.raw_out,
-                    x_bits=result.x_bits,
-                    y_bits=result.y_bits,
-                    instructions=self._take_instructions(),
-                    brightness=dict(self._chip.brightness()),
-                )
-            )
-            if len(self._inferences) == self._request.inferences:
-                self._end()
+        if result := parse_result(line):
+            self._add_inference(result)
+        elif case := parse_case(line):
+            self._add_case(case)
         elif not self._counted_by_invoke:
             self._take_instructions()
         if self._request.until_text is not None and self._request.until_text in line:
+            self._end()
+
+    @property
+    def _results(self) -> int:
+        return len(self._inferences) + len(self._cases)
+
+    def _add_inference(self, line: ResultLine) -> None:
+        self._inferences.append(
+            Inference(
+                x=line.x,
+                y=line.y,
+                raw_in=line.raw_in,
+                raw_out=line.raw_out,
+                x_bits=line.x_bits,
+                y_bits=line.y_bits,
+                instructions=self._take_instructions(),
+                brightness=dict(self._chip.brightness()),
+            )
+        )
+        self._end_after_enough()
+
+    def _add_case(self, line: CaseLine) -> None:
+        self._cases.append(Case(line.number, line.equal, line.outputs, self._take_instructions()))
+        self._end_after_enough()
+
+    def _end_after_enough(self) -> None:
+        if self._results == self._request.inferences:
             self._end()
 
     def _end(self) -> None:

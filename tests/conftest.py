@@ -17,15 +17,19 @@ from hypothesis import HealthCheck, settings
 from toolchain.actions import Runner, Step, StepResult
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.boards import Board, find_board
+from toolchain.commands.session import make_pipeline
 from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
 from toolchain.images import Kind, image_name, project_pins
 from toolchain.images.build import ensure_image
+from toolchain.images.downloads import Downloads
+from toolchain.images.fetch import Fetcher
+from toolchain.images.site import site_settings
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, Application, Model, Pipeline
+from toolchain.pipeline import MODELS, Model, Pipeline
 
 # How long an example takes says nothing of the code on a machine that others use too.
 settings.register_profile("toolchain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -109,8 +113,23 @@ def cross_image(make_image: Callable[[Kind], str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def host_image(make_image: Callable[[Kind], str]) -> str:
+    return make_image("host")
+
+
+@pytest.fixture(scope="session")
 def notebook_image(make_image: Callable[[Kind], str]) -> str:
     return make_image("notebook")
+
+
+@pytest.fixture(scope="session")
+def tflm_crate(
+    engine: Engine, base_image: str, pins: Pins, layout: Layout, reporter: PlainReporter
+) -> Path:
+    """Return the archive that carries the pinned tree, fetched if it is not there."""
+    site = site_settings(os.environ)
+    fetcher = Fetcher(engine, base_image, pins=pins, layout=layout, reporter=reporter, site=site)
+    return Downloads(layout.downloads).path(fetcher.crate(pins.tflm))
 
 
 RunSteps = Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]]
@@ -189,7 +208,7 @@ def run_in_image(
 
 @pytest.fixture(scope="session")
 def pipeline(pins: Pins, layout: Layout) -> Pipeline:
-    return Pipeline(layout, image_name("train", pins, layout), image_name("cross", pins, layout))
+    return make_pipeline(layout, pins)
 
 
 def _files(runner: Runner, result: StepResult, application: str, folder: Path) -> FirmwareFiles:
@@ -212,8 +231,8 @@ def build_firmware_for(
     """Build both applications for a board with a model, from the cache where they are known."""
 
     def build(board: Board, model: Model) -> BuiltFirmware:
-        applications: tuple[Application, ...] = ("hello_world", "hello_world_test")
-        steps = pipeline.firmware_steps([board], [model], "release", applications)
+        applications = (model.application, model.test_application)
+        steps = pipeline.firmware_steps([board], [model], "release", tests=True)
         runner, results = run_steps(steps)
         folder = tmp_path_factory.mktemp(model.name)
         return BuiltFirmware(
@@ -263,7 +282,7 @@ def build_variant_for(
 
     def build(board: Board, patches: Patches) -> FirmwareFiles:
         model = MODELS["sine_int8"]
-        steps = pipeline.firmware_steps([board], [model], "release", ["hello_world"])
+        steps = pipeline.firmware_steps([board], [model], "release")
         (firmware,) = (step for step in steps if step.name.startswith("firmware "))
         inputs = dict(firmware.inputs)
         for name, (old, new) in patches.items():

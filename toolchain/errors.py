@@ -186,6 +186,12 @@ class FlashToolError(ToolchainError):
     exit_code = 34
 
 
+class UnusableDataError(ToolchainError):
+    """Inputs or a representative data set do not fit the model."""
+
+    exit_code = 35
+
+
 class CancelledError(ToolchainError):
     """The user stopped the command; containers are gone and outputs are untouched."""
 

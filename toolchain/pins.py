@@ -81,6 +81,15 @@ class CrossPins(_Table):
     packages: Annotated[Mapping[PackageName, FilePin], Field(min_length=1)]
 
 
+class HostCompilerPins(_Table):
+    """The native compiler's Debian packages, on top of the cross image.
+
+    What they need beyond these is the system's: the C library with its headers, and the kernel's.
+    """
+
+    packages: Annotated[Mapping[PackageName, FilePin], Field(min_length=1)]
+
+
 class CratePin(FilePin):
     """A crate by the content of its file."""
 
@@ -151,6 +160,7 @@ class Pins(_Table):
     debian: DebianPins
     fetch: FetchPins
     cross: CrossPins
+    host_compiler: HostCompilerPins
     tflm: TflmPins
     train: TrainPins
     notebook: NotebookPins

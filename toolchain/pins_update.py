@@ -139,7 +139,7 @@ def _replace(path: Path, text: str) -> None:
 def update_packages(
     engine: Engine, layout: Layout, reporter: Reporter, environ: Mapping[str, str] = os.environ
 ) -> tuple[str, ...]:
-    """Write the mirror's current version, sha256 and size of each cross package into ``pins.toml``.
+    """Write the mirror's version, sha256 and size of each compiler package into ``pins.toml``.
 
     The values come from the suite's index, which apt has checked against Debian's signing keys.
 
@@ -167,16 +167,21 @@ def update_packages(
         open_fetch_container(engine, base, layout, site_settings(environ)) as container,
     ):
         update_index(container, pins.debian.suite)
-        offered: Mapping[str, FilePin] = offered_packages(container, list(pins.cross.packages))
+        compilers = {
+            "cross": pins.cross.packages,
+            "host_compiler": pins.host_compiler.packages,
+        }
+        names = [name for packages in compilers.values() for name in packages]
+        offered: Mapping[str, FilePin] = offered_packages(container, names)
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    tables = document["cross"]["packages"]
     changes = []
-    for name, pin in offered.items():
-        old = pins.cross.packages[name]
-        if pin != old:
-            changes.append(f"{name}: {old.version} -> {pin.version}")
-            for key, value in pin.model_dump().items():
-                tables[name][key] = value
+    for compiler, packages in compilers.items():
+        for name, old in packages.items():
+            pin = offered[name]
+            if pin != old:
+                changes.append(f"{name}: {old.version} -> {pin.version}")
+                for key, value in pin.model_dump().items():
+                    document[compiler]["packages"][name][key] = value
     if changes:
         _replace(path, tomlkit.dumps(document))
     for change in changes:

@@ -1,10 +1,15 @@
 """The concrete steps that lead from training data to a firmware.
 
 ```
-train -> convert -> embed -> inference -> firmware
-                 -> reference     library -^       |
-                                          -> sources
+train -> convert -> embed -> interpreter -> firmware
+                 -> reference       library -^     |
+                                            -> sources
 ```
+
+A model that the user gives takes another way to the same firmware steps::
+
+    [convert ->] embed
+                 draw cases -> judge -> reference
 
 and, for ``./invoke train`` only, to the story of how the model came about::
 
@@ -21,15 +26,20 @@ from typing import Literal, TypeAlias
 from toolchain.actions import OutputOf, Step
 from toolchain.boards import Board, Format
 from toolchain.errors import UsageError
-from toolchain.firmware.generated import generated_files, target_arch
+from toolchain.firmware.formats.base import HEX, IMAGE
+from toolchain.firmware.generated import arena_header, generated_files, target_arch
 from toolchain.firmware.size import LIBRARY
+from toolchain.host_build import host_library, host_runner, judge
 from toolchain.imports import module_closure
 from toolchain.layout import Layout
 
 BuildType: TypeAlias = Literal["release", "release_with_logs", "default", "debug"]
 BUILD_TYPES: tuple[BuildType, ...] = ("release", "release_with_logs", "default", "debug")
 
-Application: TypeAlias = Literal["hello_world", "hello_world_test"]
+Application: TypeAlias = Literal["hello_world", "hello_world_test", "model_runner"]
+
+Arenas: TypeAlias = Mapping[tuple[str, str], int]
+"""Sizes of tensor arenas in bytes, by the names of board and model."""
 
 SMALL_NETWORK = "model_1"
 """The network with one hidden layer, which no firmware is made of."""
@@ -45,7 +55,16 @@ PLOTS = (
 )
 """What ``model.plot`` draws."""
 
-MODEL_SOURCES = ("model_data.cc", "model_data.h", "model_operators.cc", "model_operators.h")
+ARENA_HEADER = "model_arena.h"
+
+MODEL_SOURCES = (
+    *("model_data.cc", "model_data.h", "model_operators.cc", "model_operators.h"),
+    *(ARENA_HEADER, "model_type.h"),
+)
+"""What the embed step writes for the firmware."""
+
+CASES_SOURCE = "model_cases.cc"
+"""What the reference step of a given model writes for the firmware."""
 
 _PYTHON = "/opt/venv/bin/python"
 _MAKE = ("make", "-f", "tensorflow/lite/micro/tools/make/Makefile")
@@ -54,16 +73,38 @@ _TRAINING_SECONDS = 1800
 _SMALL_NETWORK_EPOCHS = 1000
 _SOURCE_SUFFIXES = frozenset({".cc", ".h", ".mk", ".inc"})
 
-# What the make goal `inference` compiles (INFERENCE_INPUTS in tflm/Makefile), and what it makes.
-_INFERENCE_INPUTS = (
+# What the make goal `interpreter` compiles (INTERPRETER_INPUTS in tflm/Makefile).
+_INTERPRETER_INPUTS = (
     "tflm/Makefile",
-    "tflm/hello_world/inference.cc",
-    "tflm/hello_world/inference.h",
-    "tflm/hello_world/console.h",
-    "tflm/hello_world/operator_parser.h",
+    "tflm/common/arena.h",
+    "tflm/common/console.h",
+    "tflm/common/interpreter.cc",
+    "tflm/common/interpreter.h",
+    "tflm/common/operator_parser.h",
     "boards/common/board.h",
 )
-_INFERENCE_MODEL_INPUTS = ("model_data.h", "model_operators.cc", "model_operators.h")
+_INTERPRETER_MODEL_INPUTS = ("model_data.h", "model_operators.cc", "model_operators.h")
+
+
+@dataclass(frozen=True)
+class GivenModel:
+    """Files of a user's own model.
+
+    Attributes:
+        file: the ``.tflite`` or ``.keras`` file.
+        representative: ``.npy`` or ``.npz`` from which a ``.keras`` file is quantised; None leaves
+            it in float32.
+        inputs: ``.npy`` or ``.npz`` with the inputs to verify on; None to draw them.
+    """
+
+    file: Path
+    representative: Path | None = None
+    inputs: Path | None = None
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it has to be converted first."""
+        return self.file.suffix == ".keras"
 
 
 @dataclass(frozen=True)
@@ -72,18 +113,24 @@ class Model:
 
     Attributes:
         name: folder and make variable, such as ``sine_int8``.
-        family: the network that it was converted from, such as ``sine``.
-        kind: element type of its input and output.
+        family: the network that it was converted from, such as ``sine``; of a given model its name.
+        application: the program that runs it.
+        given: the user's files; None for a model of the project.
     """
 
     name: str
     family: str
-    kind: Literal["int8", "float"]
+    application: Application = "hello_world"
+    given: GivenModel | None = None
+
+    @property
+    def test_application(self) -> Application:
+        """The program whose outputs are compared with the reference."""
+        return "hello_world_test" if self.application == "hello_world" else self.application
 
 
 MODELS: Mapping[str, Model] = {
-    model.name: model
-    for model in (Model("sine_int8", "sine", "int8"), Model("sine_float", "sine", "float"))
+    model.name: model for model in (Model("sine_int8", "sine"), Model("sine_float", "sine"))
 }
 
 
@@ -151,11 +198,15 @@ class Pipeline:
     Attributes:
         train_image: content name of the image with TensorFlow.
         cross_image: content name of the image with the Arm compiler and the TFLM tree.
+        host_image: content name of the image with the host's compiler and the TFLM tree.
+        tflm_version: what the judge is called, such as ``TensorFlow Lite Micro 33689c48``.
     """
 
     layout: Layout
     train_image: str
     cross_image: str
+    host_image: str
+    tflm_version: str
     training: TrainingOptions = TrainingOptions()
 
     def train(self, family: str) -> Step:
@@ -279,13 +330,81 @@ class Pipeline:
             self.report(family, pinned),
         ]
 
+    def convert_network(self, model: Model) -> Step:
+        """Convert a given ``.keras`` file: ``<name>.tflite``."""
+        given = _given(model)
+        inputs: dict[PurePosixPath, Path | OutputOf] = {PurePosixPath("network.keras"): given.file}
+        options = ["--keras", "network.keras", "--name", model.name]
+        if given.representative is not None:
+            path = PurePosixPath("representative" + given.representative.suffix)
+            inputs[path] = given.representative
+            options += ["--representative", str(path)]
+        return self._python_step(
+            f"convert {model.name}",
+            "model.convert_network",
+            tuple(options),
+            (f"{model.name}.tflite",),
+            inputs=inputs,
+            timeout_seconds=_TRAINING_SECONDS,
+        )
+
     def embed(self, model: Model) -> Step:
         """Check a ``.tflite`` against the pinned tree and write it as C++."""
         return self._from_tflite("embed", "model.embed", model, (*MODEL_SOURCES, "model.json"))
 
+    def draw_cases(self, model: Model) -> Step:
+        """Take or draw the inputs on which a given model is verified."""
+        given = _given(model)
+        path = PurePosixPath(f"{model.name}.tflite")
+        inputs: dict[PurePosixPath, Path | OutputOf] = {path: tflite_source(model)}
+        options = ["--tflite", str(path)]
+        if given.inputs is not None:
+            inputs[PurePosixPath("inputs" + given.inputs.suffix)] = given.inputs
+            options += ["--inputs", "inputs" + given.inputs.suffix]
+        outputs = ("cases.bin", "inputs.npz")
+        return self._python_step(
+            f"cases {model.name}", "model.draw_cases", tuple(options), outputs, inputs=inputs
+        )
+
+    def judge(self, model: Model) -> list[Step]:
+        """Run a given model on its cases by the pinned tree itself, built for the host."""
+        return [
+            host_library(self.layout, self.host_image),
+            host_runner(self.layout, self.host_image),
+            judge(
+                f"judge {model.name}",
+                self.host_image,
+                tflite_source(model),
+                OutputOf(f"cases {model.name}", PurePosixPath("cases.bin")),
+            ),
+        ]
+
     def reference(self, model: Model) -> Step:
         """Compute the outputs that the firmware must reproduce."""
-        return self._from_tflite("reference", "model.references", model, ("reference.json",))
+        if model.given is None:
+            return self._from_tflite("reference", "model.references", model, ("reference.json",))
+        files = {
+            "tflite": tflite_source(model),
+            "cases": OutputOf(f"cases {model.name}", PurePosixPath("cases.bin")),
+            "judged": OutputOf(f"judge {model.name}", PurePosixPath("judged.bin")),
+        }
+        return self._story_step(
+            f"reference {model.name}",
+            "model.case_references",
+            files,
+            ("reference.json", CASES_SOURCE),
+            arguments=("--name", model.name, "--judge", self.tflm_version),
+        )
+
+    def model_steps(self, model: Model) -> list[Step]:
+        """Return everything that leads to a model's sources and reference."""
+        if model.given is None:
+            steps = [self.train(model.family), self.convert(model.family), self.embed(model)]
+        else:
+            steps = [self.convert_network(model)] if model.given.is_network else []
+            # Refused models are refused by the first step; nothing else is begun before.
+            steps += [self.embed(model), self.draw_cases(model), *self.judge(model)]
+        return [*steps, self.reference(model)]
 
     def library(self, board: Board, build_type: BuildType) -> Step:
         """Compile the runtime and its kernels; shared by all boards of a core."""
@@ -305,7 +424,7 @@ class Pipeline:
             working_directory=_TREE,
         )
 
-    def inference(self, board: Board, model: Model, build_type: BuildType) -> Step:
+    def interpreter(self, board: Board, model: Model, build_type: BuildType) -> Step:
         """Compile the interpreter's use by a model; shared by all boards of a core.
 
         Its sources include the whole runtime, so that it takes longer than all of a board's files;
@@ -316,10 +435,10 @@ class Pipeline:
             PurePosixPath("model", model.name, name): OutputOf(
                 f"embed {model.name}", PurePosixPath(name)
             )
-            for name in _INFERENCE_MODEL_INPUTS
+            for name in _INTERPRETER_MODEL_INPUTS
         }
         return Step(
-            name=_inference_name(architecture, model, build_type),
+            name=_interpreter_name(architecture, model, build_type),
             image=self.cross_image,
             arguments=(
                 *_MAKE,
@@ -327,32 +446,52 @@ class Pipeline:
                 f"BUILD_TYPE={build_type}",
                 f"MODEL={model.name}",
                 "GENDIR=/out",
-                "inference",
+                "interpreter",
             ),
-            inputs={**self._files(_INFERENCE_INPUTS), **embedded},
-            outputs=_inference_outputs(model),
+            inputs={**self._files(_INTERPRETER_INPUTS), **embedded},
+            outputs=_interpreter_outputs(model),
             working_directory=_TREE,
         )
 
     def workspace(
-        self, board: Board, model: Model, build_type: BuildType
+        self, board: Board, model: Model, build_type: BuildType, arena_bytes: int | None = None
     ) -> Mapping[PurePosixPath, Path | bytes | OutputOf]:
-        """Return everything that make needs to build a firmware, by path."""
+        """Return everything that make needs to build a firmware, by path.
+
+        Args:
+            board: what it is for.
+            model: what it runs.
+            build_type: how it is compiled.
+            arena_bytes: size of the tensor arena; None for the embed step's estimate.
+        """
         sources = self._files(
-            self._under("tflm/hello_world", _SOURCE_SUFFIXES),
+            self._under("tflm/common", _SOURCE_SUFFIXES),
+            self._under(f"tflm/{model.application}", _SOURCE_SUFFIXES),
             ["tflm/Makefile"],
             self._under("boards/common", _SOURCE_SUFFIXES),
             self._under(f"boards/{board.name}", _SOURCE_SUFFIXES),
         )
         generated = generated_files(board)
-        embedded = {
-            PurePosixPath("model", model.name, name): OutputOf(
-                f"embed {model.name}", PurePosixPath(name)
-            )
+        compiled = _compiled_before(target_arch(board), model, build_type)
+        embedded = self.model_sources(model, arena_bytes)
+        return {**sources, **generated, **embedded, **compiled}
+
+    def model_sources(
+        self, model: Model, arena_bytes: int | None = None
+    ) -> Mapping[PurePosixPath, bytes | OutputOf]:
+        """Return what the firmware is compiled from of a model, by path in the workspace."""
+        folder = PurePosixPath("model", model.name)
+        sources: dict[PurePosixPath, bytes | OutputOf] = {
+            folder / name: OutputOf(f"embed {model.name}", PurePosixPath(name))
             for name in MODEL_SOURCES
         }
-        compiled = _compiled_before(target_arch(board), model, build_type)
-        return {**sources, **generated, **embedded, **compiled}
+        if model.given is not None:
+            sources[folder / CASES_SOURCE] = OutputOf(
+                f"reference {model.name}", PurePosixPath(CASES_SOURCE)
+            )
+        if arena_bytes is not None:
+            sources[folder / ARENA_HEADER] = arena_header(arena_bytes).encode()
+        return sources
 
     def sources(self, board: Board, model: Model, build_type: BuildType) -> Step:
         """Collect the runtime's sources that a model needs: ``sources.tar`` and ``sources.txt``.
@@ -365,7 +504,7 @@ class Pipeline:
             PurePosixPath("model", model.name, name): OutputOf(
                 f"embed {model.name}", PurePosixPath(name)
             )
-            for name in _INFERENCE_MODEL_INPUTS
+            for name in _INTERPRETER_MODEL_INPUTS
         }
         return Step(
             name=_sources_name(architecture, model, build_type),
@@ -379,7 +518,7 @@ class Pipeline:
                 "sources",
             ),
             inputs={
-                **self._files(_INFERENCE_INPUTS, ["tflm/hello_world/console.cc"]),
+                **self._files(_INTERPRETER_INPUTS, ["tflm/common/console.cc"]),
                 **embedded,
                 **_compiled_before(architecture, model, build_type),
             },
@@ -388,34 +527,42 @@ class Pipeline:
         )
 
     def format_inputs(
-        self, board: Board, model: Model, build_type: BuildType, name: Format
-    ) -> Mapping[PurePosixPath, Path | OutputOf]:
+        self,
+        board: Board,
+        model: Model,
+        build_type: BuildType,
+        name: Format,
+        arena_bytes: int | None = None,
+    ) -> Mapping[PurePosixPath, Path | bytes | OutputOf]:
         """Return what a file of the format ``name`` is made from, by path."""
         if name == "arduino_library":
             step = _sources_name(target_arch(board), model, build_type)
-            made = [(step, "", "sources.tar"), (step, "", "sources.txt")]
-            made += [(f"embed {model.name}", f"model/{model.name}", it) for it in MODEL_SOURCES]
             return {
                 **self._files(
-                    self._under("tflm/hello_world", {".cc", ".h"}),
+                    self._under("tflm/common", {".cc", ".h"}),
+                    self._under(f"tflm/{model.application}", {".cc", ".h"}),
                     self._under("tflm/arduino", {".cc", ".h", ".md", ".properties"}),
                     ["boards/common/board.h"],
                 ),
+                **self.model_sources(model, arena_bytes),
                 **{
-                    PurePosixPath(folder, it): OutputOf(origin, PurePosixPath(it))
-                    for origin, folder, it in made
+                    PurePosixPath(made): OutputOf(step, PurePosixPath(made))
+                    for made in ("sources.tar", "sources.txt")
                 },
             }
-        step = firmware_name("hello_world", board, model, build_type)
+        step = firmware_name(model.application, board, model, build_type)
         return {
-            PurePosixPath(f"hello_world.{end}"): OutputOf(
-                step, PurePosixPath("bin", f"hello_world.{end}")
-            )
-            for end in ("bin", "hex")
+            path: OutputOf(step, PurePosixPath("bin", model.application + path.suffix))
+            for path in (IMAGE, HEX)
         }
 
     def firmware(
-        self, board: Board, model: Model, build_type: BuildType, application: Application
+        self,
+        board: Board,
+        model: Model,
+        build_type: BuildType,
+        application: Application,
+        arena_bytes: int | None = None,
     ) -> Step:
         """Compile and link an application: ``bin/<application>`` (ELF), .bin, .hex and .map."""
         program = PurePosixPath("bin", application)
@@ -430,7 +577,7 @@ class Pipeline:
                 "GENDIR=/out",
                 f"{application}_bin",
             ),
-            inputs=self.workspace(board, model, build_type),
+            inputs=self.workspace(board, model, build_type, arena_bytes),
             outputs=(program, *(program.with_suffix(f".{end}") for end in ("bin", "hex", "map"))),
             working_directory=_TREE,
         )
@@ -440,25 +587,36 @@ class Pipeline:
         boards: Iterable[Board],
         models: Iterable[Model],
         build_type: BuildType,
-        applications: Iterable[Application],
+        *,
+        tests: bool = False,
+        arenas: Arenas | None = None,
     ) -> list[Step]:
-        """Return everything needed for all combinations, each step once."""
+        """Return everything needed for all combinations, each step once.
+
+        Args:
+            boards: what to build for.
+            models: what to build.
+            build_type: how it is compiled.
+            tests: whether also to make the programs whose outputs are compared.
+            arenas: sizes of tensor arenas in bytes, by board and model; the embed step's estimate
+                where there is none.
+        """
         steps: dict[str, Step] = {}
 
         def add(step: Step) -> None:
             steps.setdefault(step.name, step)
 
-        applications = tuple(applications)
         for model in models:
-            add(self.train(model.family))
-            add(self.convert(model.family))
-            add(self.embed(model))
+            for step in self.model_steps(model):
+                add(step)
+            applications = [model.application, *([model.test_application] if tests else [])]
             for board in boards:
                 add(self.library(board, build_type))
-                add(self.inference(board, model, build_type))
+                add(self.interpreter(board, model, build_type))
+                arena = (arenas or {}).get((board.name, model.name))
                 for application in applications:
-                    add(self.firmware(board, model, build_type, application))
-                if "hello_world" in applications and "arduino_library" in board.package.formats:
+                    add(self.firmware(board, model, build_type, application, arena))
+                if "arduino_library" in board.package.formats:
                     add(self.sources(board, model, build_type))
         return list(steps.values())
 
@@ -469,7 +627,7 @@ class Pipeline:
         arguments: tuple[str, ...],
         outputs: tuple[str, ...],
         *,
-        inputs: Mapping[PurePosixPath, OutputOf] | None = None,
+        inputs: Mapping[PurePosixPath, Path | OutputOf] | None = None,
         timeout_seconds: int = 600,
     ) -> Step:
         project = self.layout.project
@@ -490,17 +648,18 @@ class Pipeline:
         self,
         name: str,
         module: str,
-        files: Mapping[str, OutputOf],
+        files: Mapping[str, Path | OutputOf],
         outputs: tuple[str, ...],
         *,
         arguments: tuple[str, ...] = (),
         inputs: Mapping[PurePosixPath, OutputOf] | None = None,
     ) -> Step:
         """Return a step that is told each of ``files`` by the option of its name."""
-        given: dict[PurePosixPath, OutputOf] = dict(inputs or {})
+        given: dict[PurePosixPath, Path | OutputOf] = dict(inputs or {})
         options: list[str] = []
         for option, source in files.items():
-            path = PurePosixPath(option, source.path.name)
+            name_there = source.path.name if isinstance(source, OutputOf) else option
+            path = PurePosixPath(option, name_there)
             given[path] = source
             options += [f"--{option}", str(path)]
         return self._python_step(name, module, (*options, *arguments), outputs, inputs=given)
@@ -512,7 +671,7 @@ class Pipeline:
             module,
             ("--tflite", str(path), "--name", model.name),
             outputs,
-            inputs={path: OutputOf(f"convert {model.family}", path)},
+            inputs={path: tflite_source(model)},
         )
 
     def _under(self, folder: str, suffixes: Iterable[str]) -> list[str]:
@@ -529,6 +688,18 @@ class Pipeline:
         }
 
 
+def tflite_source(model: Model) -> Path | OutputOf:
+    """Return where the ``.tflite`` file of a model comes from."""
+    if model.given is not None and not model.given.is_network:
+        return model.given.file
+    return OutputOf(f"convert {model.family}", PurePosixPath(f"{model.name}.tflite"))
+
+
+def _given(model: Model) -> GivenModel:
+    assert model.given is not None
+    return model.given
+
+
 def firmware_name(
     application: Application, board: Board, model: Model, build_type: BuildType
 ) -> str:
@@ -542,12 +713,12 @@ def _compiled_before(
     """Return what a make workspace has in ``lib``, so that make does not compile it."""
     folder = PurePosixPath("lib", f"{architecture}_{build_type}")
     library = OutputOf(f"library {architecture} {build_type}", PurePosixPath("lib") / LIBRARY)
-    inference = _inference_name(architecture, model, build_type)
+    interpreter = _interpreter_name(architecture, model, build_type)
     return {
         folder / LIBRARY: library,
         **{
-            folder / model.name / path.name: OutputOf(inference, path)
-            for path in _inference_outputs(model)
+            folder / model.name / path.name: OutputOf(interpreter, path)
+            for path in _interpreter_outputs(model)
         },
     }
 
@@ -556,9 +727,13 @@ def _sources_name(architecture: str, model: Model, build_type: BuildType) -> str
     return f"sources {architecture} {model.name} {build_type}"
 
 
-def published_path(family: str, step: str, path: PurePosixPath) -> PurePosixPath | None:
+def published_path(model: Model, step: str, path: PurePosixPath) -> PurePosixPath | None:
     """Return where a step's output stands under ``build/model/<family>``; None for nowhere."""
+    family = model.family
     verb, _, subject = step.partition(" ")
+    if model.given is not None:
+        kept = subject == model.name and verb in {"convert", "embed", "cases", "reference"}
+        return path if kept and path.name != "cases.bin" else None
     if step == small_training_name(family):
         return SMALL_NETWORK / path
     if step == f"plot {family}":
@@ -615,14 +790,14 @@ def _told(family: str) -> dict[str, OutputOf]:
     }
 
 
-def _inference_name(architecture: str, model: Model, build_type: BuildType) -> str:
-    return f"inference {architecture} {model.name} {build_type}"
+def _interpreter_name(architecture: str, model: Model, build_type: BuildType) -> str:
+    return f"interpreter {architecture} {model.name} {build_type}"
 
 
-def _inference_outputs(model: Model) -> tuple[PurePosixPath, ...]:
+def _interpreter_outputs(model: Model) -> tuple[PurePosixPath, ...]:
     names = (
-        "inference.sha256",
-        "tflm/hello_world/inference.cc.o",
+        "interpreter.sha256",
+        "tflm/common/interpreter.cc.o",
         f"model/{model.name}/model_operators.cc.o",
     )
     return tuple(PurePosixPath("obj", name) for name in names)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain.commands.build import BuiltFirmware
+from toolchain.commands.build import Arena, BuiltFirmware
 from toolchain.commands.options import DEFAULT_BUILD_TYPE, DEFAULT_MODEL
+from toolchain.firmware.generated import ARENA_GRANULE
 from toolchain.firmware.size import SizeReport
-from toolchain.pipeline import BuildType, Model
+from toolchain.pipeline import BuildType, GivenModel, Model
 
 if TYPE_CHECKING:
     from toolchain.boards import Board
+    from toolchain.case_verification import Agreement as CaseAgreement
     from toolchain.commands.simulate import SimulatedRun
     from toolchain.commands.train import Trained
-    from toolchain.commands.verify import VerifiedFirmware
+    from toolchain.commands.verify import Verified, VerifiedFirmware
+    from toolchain.commands.verify_cases import VerifiedCases
 
 _BAR_WIDTH = 30
 _SHADES = "█▓▒░▚▞▪▤"
@@ -101,13 +105,36 @@ def next_commands(target: str, model: Model, build_type: BuildType) -> str:
     """Return what one does with a firmware that was just built, as commands to type."""
     options = f"--target {target}"
     kind = f" --build-type {build_type}" if build_type != DEFAULT_BUILD_TYPE else ""
-    chosen = f" --model {model.name}" if model.name != DEFAULT_MODEL else ""
+    name = shown_path(model.given.file) if model.given else model.name
+    chosen = f" --model {shlex.quote(name)}" if name != DEFAULT_MODEL else ""
+    if model.given is not None:
+        # A given model is verified only when it is named.
+        kind = f"{_data_options(model.given)}{kind}"
     simulate = f"./invoke simulate {options}{chosen}{kind}"
-    verify = f"./invoke verify {options}{kind}"
+    verify = f"./invoke verify {options}{chosen if model.given else ''}{kind}"
     width = max(len(simulate), len(verify))
     return (
         f"next: {simulate:<{width}}    run it without a board\n"
         f"      {verify:<{width}}    compare all its outputs with the model"
+    )
+
+
+def _data_options(given: GivenModel) -> str:
+    return "".join(
+        f" --{option} {shlex.quote(shown_path(path))}"
+        for option, path in (("representative", given.representative), ("inputs", given.inputs))
+        if path is not None
+    )
+
+
+def arena_line(arena: Arena) -> str:
+    """Return how large the tensor arena is and how that is known."""
+    margin = f", {arena.margin_bytes:,} of them margin" if arena.margin_bytes else ""
+    return (
+        f"arena {arena.size_bytes:,} bytes{margin}; {arena.smallest_bytes:,} are the fewest with "
+        f"which it starts: {arena.smallest_bytes - ARENA_GRANULE:,} were tried and fail "
+        f"({counted(len(arena.tried), 'size')} tried in the simulator); "
+        f"{arena.used_bytes:,} stay in use"
     )
 
 
@@ -189,6 +216,7 @@ def simulation_summary(run: SimulatedRun, lines: int) -> str:
     console = result.console.splitlines()
     shown = console[: max(lines, 0)]
     counts = [each.instructions for each in result.inferences]
+    counts += [each.instructions for each in result.cases]
     parts = [f"{board.title}, {run.firmware.model.name}, simulated", ""]
     if shown:
         parts.append(f"console, {len(shown):,} of {counted(len(console), 'line')}:")
@@ -224,8 +252,64 @@ def _can_draw() -> bool:
     return encoding.lower().startswith("utf")
 
 
-def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
+def verification_table(verified: Sequence[Verified]) -> str:
     """Return the figures of each firmware that was verified, and where they are written down."""
+    from toolchain.commands.verify_cases import VerifiedCases
+
+    sines = [each for each in verified if not isinstance(each, VerifiedCases)]
+    given = [each for each in verified if isinstance(each, VerifiedCases)]
+    tables = [_sine_table(sines)] if sines else []
+    tables += [_case_table(given)] if given else []
+    reports = "\n".join(f"report  {shown_path(each.report)}" for each in verified)
+    return "\n\n".join([*tables, reports])
+
+
+def _case_table(verified: Sequence[VerifiedCases]) -> str:
+    names = list(dict.fromkeys(name for each in verified for name in each.comparison.opinions))
+    rows = []
+    for each in verified:
+        comparison, size, arena = each.comparison, each.firmware.size, each.firmware.arena
+        agreement = comparison.firmware
+        rows.append(
+            [
+                each.firmware.board.name,
+                comparison.model,
+                f"{agreement.equal}/{agreement.cases}",
+                f"{agreement.equal_values:,}/{agreement.values:,}",
+                _largest(agreement),
+                f"{size.flash_used:,}",
+                f"{arena.size_bytes:,}" if arena else "-",
+                f"{each.median_instructions:,}",
+            ]
+        )
+    headings = ["target", "model", "cases equal", "values equal", "largest difference"]
+    sizes = ["flash", "arena", "instructions of an inference"]
+    lines = [table([*headings, *sizes], rows, frozenset({5, 6, 7})), ""]
+    judges = ", ".join(sorted({each.comparison.judge for each in verified}))
+    lines.append(f"equal  byte for byte, to {judges}, built for this computer")
+    for name in names:
+        for model in dict.fromkeys(each.comparison.model for each in verified):
+            comparison = next(
+                each.comparison for each in verified if each.comparison.model == model
+            )
+            lines.append(f"for information: {_opinion(name, model, comparison.opinions[name])}")
+    return "\n".join(lines)
+
+
+def _largest(agreement: CaseAgreement) -> str:
+    if agreement.largest is None:
+        return "none"
+    return f"{counted(agreement.largest.amount, agreement.largest.unit)}"
+
+
+def _opinion(name: str, model: str, opinion: CaseAgreement | str) -> str:
+    if isinstance(opinion, str):
+        return f"{name} does not run {model}: {opinion}"
+    where = f"; most in {opinion.largest}" if opinion.largest else ""
+    return f"{name} agrees in {opinion.equal}/{opinion.cases} cases of {model}{where}"
+
+
+def _sine_table(verified: Sequence[VerifiedFirmware]) -> str:
     compared = [each.comparison for each in verified]
     rows = []
     for each in verified:
@@ -247,7 +331,6 @@ def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
     headings = ["target", "model", "equal", "largest difference", "|y - sin x|"]
     text = table([*headings, "image", "LiteRT (for information)"], rows, frozenset({4}))
     judges = ", ".join(sorted({each.comparison.judge for each in verified}))
-    reports = "\n".join(f"report  {shown_path(each.report)}" for each in verified)
     units = {
         "int8": "step   one step of the quantised output",
         "float": "ulp    unit in the last place of a single-precision number",
@@ -260,7 +343,5 @@ def verification_table(verified: Sequence[VerifiedFirmware]) -> str:
             f"equal  outputs of hello_world_test that are, bit for bit, those of {judges}",
             "image  outputs of the flashable hello_world that agree with it, over its own inputs",
             *used,
-            "",
-            reports,
         ]
     )

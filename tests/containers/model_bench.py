@@ -108,11 +108,11 @@ class ModelBench:
         build = self.pipeline.firmware(board, INT8, "release", "hello_world_test")
         sources = {P("model", INT8.name, name): made[name].encode() for name in MODEL_SOURCES}
         # What was compiled for the int8 model of the project is of no use to another one.
-        inference = self.pipeline.inference(board, INT8, "release").name
+        interpreter = self.pipeline.interpreter(board, INT8, "release").name
         inputs = {
             path: source
             for path, source in build.inputs.items()
-            if not (isinstance(source, OutputOf) and source.step == inference)
+            if not (isinstance(source, OutputOf) and source.step == interpreter)
         }
         build = dataclasses.replace(build, inputs={**inputs, **sources})
         files = self.known(self.pipeline.library(board, "release"), build)[build.name]

@@ -1,4 +1,4 @@
-"""The cross packages' pins, taken anew from the suite's signed index."""
+"""The compilers' pins, taken anew from the suite's signed index."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def test_stale_pins_are_replaced_and_all_else_of_the_file_stays(
     stale = original.replace(make.sha256, "0" * 64)
     stale = stale.replace(f'version = "{make.version}"', 'version = "0.1-1"')
     stale = stale.replace(f"size = {make.size}", "size = 1")
+    sanitizer = pins.host_compiler.packages["libasan8"]
+    stale = stale.replace(sanitizer.sha256, "1" * 64)
     own = Layout(tmp_path / "checkout", tmp_path / "cache")
     own.project.mkdir()
     (own.project / PINS_FILE).write_text(stale)
@@ -34,7 +36,9 @@ def test_stale_pins_are_replaced_and_all_else_of_the_file_stays(
     assert now.cross.packages["make"].sha256 != "0" * 64
     kept = [name for name, pin in pins.cross.packages.items() if now.cross.packages[name] == pin]
     assert len(kept) >= len(pins.cross.packages) // 2
-    assert now.model_copy(update={"cross": pins.cross}) == pins
+    assert now.host_compiler.packages["libasan8"].sha256 != "1" * 64
+    compilers = {"cross": pins.cross, "host_compiler": pins.host_compiler}
+    assert now.model_copy(update=compilers) == pins
     without = [
         re.sub(r"^(version|sha256|size) = .*", "", text, flags=re.M) for text in (original, renewed)
     ]

@@ -211,12 +211,12 @@ def symbol(elf: bytes, name: str) -> Symbol:
 def test_the_registration_of_all_operators_compiles(bench: ModelBench, cross_image: str) -> None:
     graph = read_graph(float_dense().tflite())
     operators = tuple(
-        Operator(name, version, (0,), (3,), None)
+        Operator(name, version, (0, 0, 0), (3,), None)
         for name, kernel in KERNELS.items()
         for version in {form.version for form in kernel.forms}
     )
     graph = dataclasses.replace(graph, operators=operators)
-    model = EmbeddableModel("all", float_dense().tflite(), graph, "float", 1024)
+    model = EmbeddableModel("all", float_dense().tflite(), graph, None, 1024)
     sources = {name: text.encode() for name, text in embedded_files(model).items()}
     flags = " ".join((*_FLAGS, *_TREE, "-std=c++17", "-I/project"))
     script = f"arm-none-eabi-g++ {flags} -c /project/model_operators.cc -o /out/operators.o"

@@ -156,12 +156,14 @@ def make_sketch(
     arduino_board: Board, pipeline: Pipeline, layout: Layout, run_steps: RunSteps
 ) -> Callable[[Model], Sketch]:
     def make(model: Model) -> Sketch:
-        steps = pipeline.firmware_steps([arduino_board], [model], "release", ["hello_world"])
+        steps = pipeline.firmware_steps([arduino_board], [model], "release")
         runner, results = run_steps(steps)
         inputs = {
             path: runner.store.get(results[source.step].outputs[source.path])
             if isinstance(source, OutputOf)
             else source.read_bytes()
+            if isinstance(source, Path)
+            else source
             for path, source in pipeline.format_inputs(
                 arduino_board, model, "release", "arduino_library"
             ).items()
@@ -284,9 +286,7 @@ def test_the_sources_and_the_archive_are_the_same_bytes_when_they_are_made_again
 ) -> None:
     model = MODELS["sine_int8"]
     step = pipeline.sources(arduino_board, model, "release")
-    runner, results = run_steps(
-        pipeline.firmware_steps([arduino_board], [model], "release", ["hello_world"])
-    )
+    runner, results = run_steps(pipeline.firmware_steps([arduino_board], [model], "release"))
     inputs: dict[str, Path | bytes] = {}
     for path, source in step.inputs.items():
         if isinstance(source, OutputOf):

@@ -20,7 +20,7 @@ from toolchain.commands.simulate import SimulatedRun, simulate_all
 from toolchain.commands.verify import VerifiedFirmware, verify
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine
-from toolchain.firmware.formats import FILE_NAMES, find_format
+from toolchain.firmware.formats import file_name, find_format
 from toolchain.firmware.image import read_record
 from toolchain.flashing.host import this_host
 from toolchain.layout import Layout
@@ -159,6 +159,7 @@ def firmware(session: Session, board: Board) -> BuiltFirmware:
 @pytest.fixture(scope="module")
 def verified(session: Session, board: Board, firmware: BuiltFirmware) -> VerifiedFirmware:
     (verified,) = verify(session, [board], [MODELS["sine_int8"]], "release")
+    assert isinstance(verified, VerifiedFirmware)
     assert verified.firmware.folder == firmware.folder
     return verified
 
@@ -188,7 +189,10 @@ def test_all_files_for_flashing_are_its_own(firmware: BuiltFirmware, board: Boar
     for name in board.package.formats:
         kind = find_format(name)
         assert kind.read is not None
-        assert kind.read(board, (firmware.folder / FILE_NAMES[name]).read_bytes()) == image
+        assert (
+            kind.read(board, (firmware.folder / file_name("hello_world", name)).read_bytes())
+            == image
+        )
     text = (firmware.folder / "FLASHING.md").read_text()
     assert text.startswith("# Flashing Moon Lamp\n")
     assert "`./invoke flash --target moon_lamp`" in text

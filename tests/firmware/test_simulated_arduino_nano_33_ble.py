@@ -99,15 +99,16 @@ def test_the_float_model_runs_too(nano: Board, build_firmware_for: BuildFirmware
     assert [each.brightness for each in result.inferences] == expected
 
 
-def test_both_boards_of_the_core_share_library_and_inference(
+def test_both_boards_of_the_core_share_library_and_interpreter(
     pipeline: Pipeline, nano: Board, board: Board
 ) -> None:
     model = MODELS["sine_int8"]
     assert pipeline.library(nano, "release") == pipeline.library(board, "release")
-    assert pipeline.inference(nano, model, "release") == pipeline.inference(board, model, "release")
-    steps = pipeline.firmware_steps([nano, board], [model], "release", ["hello_world"])
+    compiled = [pipeline.interpreter(each, model, "release") for each in (nano, board)]
+    assert compiled[0] == compiled[1]
+    steps = pipeline.firmware_steps([nano, board], [model], "release")
     verbs = [step.name.split()[0] for step in steps]
-    assert (verbs.count("library"), verbs.count("inference"), verbs.count("firmware")) == (1, 1, 2)
+    assert [verbs.count(verb) for verb in ("library", "interpreter", "firmware")] == [1, 1, 2]
 
 
 TX_OUTPUT = "  Tx::PIN_CNF::Write(Tx::PIN_CNF_DIR::Of(gpio::kOutput) |"

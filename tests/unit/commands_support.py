@@ -104,14 +104,14 @@ def hello_world_test(
 
 
 def reference_json(model: Model = INT8, pairs: Mapping[int, int] | None = None) -> bytes:
-    int8 = model.kind == "int8"
+    int8 = model == INT8
     known = pairs or (INT8_PAIRS if int8 else FLOAT_PAIRS)
     values = [list(known), list(known.values())]
     written = values if int8 else [[f"0x{bits:08x}" for bits in row] for row in values]
     document = {
         "schema": REFERENCE_SCHEMA,
         "model": model.name,
-        "type": model.kind,
+        "type": "int8" if int8 else "float",
         "model_sha256": "0" * 64,
         "input_scale": SCALE if int8 else None,
         "input_zero_point": -128 if int8 else None,
@@ -145,13 +145,12 @@ def firmware_contents(
 def steps_of(
     session: Session,
     models: Iterable[Model] = (INT8,),
-    applications: Iterable[Application] = ("hello_world",),
+    *,
+    tests: bool = False,
     board: Board = EDGE,
     build_type: BuildType = "release",
 ) -> list[Step]:
-    models = tuple(models)
-    steps = session.pipeline.firmware_steps([board], models, build_type, applications)
-    return [*steps, *(session.pipeline.reference(model) for model in models)]
+    return session.pipeline.firmware_steps([board], models, build_type, tests=tests)
 
 
 def know(session: Session, steps: Sequence[Step], contents: Contents) -> None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import contextlib
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.commands.options import whole_number
+from toolchain.commands.options import chosen_model, model_name, whole_number
 from toolchain.errors import UsageError
+from toolchain.pipeline import MODELS
 
 
 @given(st.integers(), st.integers(), st.none() | st.integers())
@@ -25,3 +30,60 @@ def test_what_is_no_whole_number_is_refused_with_the_limits(text: str) -> None:
         whole_number("--n", text, at_least=3)
     with pytest.raises(UsageError, match="whole number, from 3 to 9"):
         whole_number("--n", text, at_least=3, at_most=9)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("my model-v2.tflite", "net.keras", "data.npy", "data.npz", "sine_int8.tflite"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_model_of_the_project_is_found_by_its_name() -> None:
+    assert chosen_model("sine_float") is MODELS["sine_float"]
+    with pytest.raises(UsageError, match="no model 'sine'"):
+        chosen_model("sine")
+
+
+def test_a_file_is_a_model_of_ones_own(folder: Path) -> None:
+    model = chosen_model("my model-v2.tflite", inputs="data.npz")
+    assert (model.name, model.family, model.application) == (
+        *("my_model_v2", "my_model_v2", "model_runner"),
+    )
+    assert model.given is not None
+    assert not model.given.is_network
+    assert model.given.file == folder / "my model-v2.tflite"
+    assert model.given.inputs == folder / "data.npz"
+    network = chosen_model(str(folder / "net.keras"), "data.npy")
+    assert network.given is not None
+    assert network.given.is_network
+    assert network.given.representative == folder / "data.npy"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("gone.tflite",), "there is no file gone.tflite"),
+        (("./sine_float",), "--model cannot be './sine_float'"),
+        (("data.npy/x.h5",), "--model cannot be"),
+        (("sine_int8", "data.npy"), "--representative is for a model of your own"),
+        (("sine_int8", "", "data.npy"), "--inputs is for a model of your own"),
+        (("my model-v2.tflite", "data.npy"), "--representative is for a .keras file"),
+        (("net.keras", "gone.npy"), "--representative: there is no file gone.npy"),
+        (("net.keras", "", "net.keras"), "--inputs cannot be 'net.keras'"),
+        (("sine_int8.tflite",), "cannot be called as the file sine_int8.tflite is"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_options_that_do_not_fit_are_refused(options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        chosen_model(*options)
+    assert caught.value.next_step
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1))
+def test_a_file_has_a_name_that_make_and_c_can_use_or_none(name: str) -> None:
+    with contextlib.suppress(UsageError):
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", model_name(Path(f"{name}.tflite")))

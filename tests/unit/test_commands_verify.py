@@ -57,8 +57,9 @@ def verified(
         **firmware_contents(test or hello_world_test(), "hello_world_test", model),
         (f"reference {model.name}", "reference.json"): reference or reference_json(model),
     }
-    know(session, steps_of(session, [model], ("hello_world", "hello_world_test")), contents)
+    know(session, steps_of(session, [model], tests=True), contents)
     (found,) = verify(session, [EDGE], [model], "release")
+    assert isinstance(found, VerifiedFirmware)
     return found
 
 

@@ -28,7 +28,7 @@ from toolchain.errors import (
     FlashToolError,
     UsageError,
 )
-from toolchain.firmware.formats import FILE_NAMES
+from toolchain.firmware.formats import file_name
 from toolchain.flashing.host import Host, SerialPort, list_serial_ports, open_port, this_host
 from toolchain.flashing.job import Job
 from toolchain.flashing.ports import choose_port
@@ -71,7 +71,9 @@ def job(tmp_path: Path, board: Board, tool: str, where: Host, port: str = "") ->
     folder = tmp_path / "build of mine"
     folder.mkdir(exist_ok=True)
     for name in board.package.formats:
-        (folder / FILE_NAMES[name]).write_bytes(file_of(board, name, make_image(board)))
+        (folder / file_name("hello_world", name)).write_bytes(
+            file_of(board, name, make_image(board))
+        )
     return prepare(FlashRequest(board, folder, port=port, tool=tool), where, dry_run=True)
 
 

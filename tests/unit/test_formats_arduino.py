@@ -30,6 +30,7 @@ TREE = {
     "tensorflow/lite/part.cc": '#include "not/there.h"\nint part;\n',
     "tensorflow/lite/c.c": "int c;\n",
     "tensorflow/lite/core/api/flatbuffer_conversions.cc": "",
+    "tensorflow/lite/c/common.h": "",
     "tensorflow/lite/micro/debug_log.h": "",
     "tensorflow/lite/micro/micro_error_reporter.h": "",
     "tensorflow/lite/micro/micro_interpreter.h": "",
@@ -43,6 +44,8 @@ TREE = {
 MODEL = {
     "model_data.h": "",
     "model_data.cc": '#include "model_data.h"\n',
+    "model_arena.h": "",
+    "model_type.h": '#include "tensorflow/lite/c/common.h"\n',
     "model_operators.h": '#include "tensorflow/lite/part.cc"\n',
     "model_operators.cc": '#include "model_operators.h"\n',
 }
@@ -59,10 +62,12 @@ def tar(files: dict[str, str]) -> bytes:
 
 
 def inputs(
-    tree: dict[str, str] = TREE, compiled: str = "tensorflow/lite/a.cc tensorflow/lite/c.c"
+    tree: dict[str, str] = TREE,
+    compiled: str = "tensorflow/lite/a.cc tensorflow/lite/c.c",
+    application: str = "hello_world",
 ) -> dict[PurePosixPath, bytes]:
     files = {ARCHIVE: tar(tree), COMPILED: compiled.encode()}
-    for folder in ("tflm/hello_world", "tflm/arduino"):
+    for folder in ("tflm/common", f"tflm/{application}", "tflm/arduino"):
         for path in (PROJECT / folder).iterdir():
             files[PurePosixPath(folder, path.name)] = path.read_bytes()
     files[PurePosixPath("boards/common/board.h")] = b"#include <cstddef>\n"
@@ -111,6 +116,27 @@ def test_the_example_is_flat_and_its_sketch_has_setup_and_loop() -> None:
         assert "tflm/" not in "".join(
             line for line in text(f"examples/hello_world/{name}").splitlines() if "#include" in line
         )
+
+
+def test_any_application_with_setup_and_loop_becomes_the_example() -> None:
+    files = inputs(application="model_runner")
+    files[PurePosixPath("model/mine/model_cases.cc")] = b'#include "tflm/model_runner/cases.h"\n'
+    library = library_files(files)
+    check_library(library)
+    names = {path.name for path in library if path.parts[0] == "examples"}
+    assert {"model_runner.ino", "cases.cpp", "cases.h", "model_cases.cpp", "arena.cpp"} <= names
+    assert not {"main.cpp", "main_functions.cpp", "output_handler.cpp", "constants.cpp"} & names
+    sketch = library[PurePosixPath("examples/model_runner/model_runner.ino")]
+    assert b"void setup() {" in sketch
+
+
+@pytest.mark.parametrize("folders", [(), ("hello_world", "model_runner")])
+def test_a_library_has_exactly_one_application(folders: tuple[str, ...]) -> None:
+    files = {path: data for path, data in inputs().items() if path.name != "main_functions.cc"}
+    for folder in folders:
+        files[PurePosixPath("tflm", folder, "main_functions.cc")] = b""
+    with pytest.raises(FormatError, match="not one application"):
+        library_files(files)
 
 
 def test_a_source_that_is_compiled_and_included_would_be_linked_twice() -> None:
@@ -187,7 +213,7 @@ def test_a_path_outside_the_folder_is_refused(name: str) -> None:
         ("library.properties", b"name=x\n", "does not say its 'version'"),
         ("library.properties", None, "does not say its 'name'"),
         ("src/TensorFlowLite.h", None, "TensorFlowLite.h is missing"),
-        ("examples/hello_world/hello_world.ino", None, "hello_world.ino is missing"),
+        ("examples/hello_world/hello_world.ino", None, "not one example"),
         ("LICENSE", None, "LICENSE is missing"),
         ("src/late.cc", b"", "late.cc is not compiled"),
         ("src/b.cpp", b'#include "tensorflow/lite/nothing.h"\n', "nothing.h, which is not there"),

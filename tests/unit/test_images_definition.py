@@ -22,13 +22,15 @@ PROJECT = project_layout().project
 PINS = project_pins(project_layout())
 ALL: set[str] = set(KINDS)
 PYTHON = {"train", "notebook"}
+COMPILERS = {"cross", "host"}
 # What depends on which part of pins.toml; wheels are taken from the locks.
 DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("engine",): set(),
     ("debian",): ALL,
     ("fetch",): set(),
-    ("cross",): {"cross"},
-    ("tflm",): {"cross"},
+    ("cross",): COMPILERS,
+    ("host_compiler",): {"host"},
+    ("tflm",): COMPILERS,
     ("train", "python"): PYTHON,
     ("train", "system_packages"): PYTHON,
     ("train", "build_packages"): PYTHON,
@@ -38,12 +40,13 @@ DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("test",): set(),
 }
 FILES: Mapping[str, set[str]] = {
-    "docker/cross.Dockerfile": {"cross"},
+    "docker/cross.Dockerfile": COMPILERS,
+    "docker/host.Dockerfile": {"host"},
     "docker/train.Dockerfile": PYTHON,
     "docker/train.lock": PYTHON,
     "docker/notebook.Dockerfile": {"notebook"},
     "docker/notebook.lock": {"notebook"},
-    "tflm/image/Makefile": {"cross"},
+    "tflm/image/Makefile": COMPILERS,
 }
 
 

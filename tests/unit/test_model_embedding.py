@@ -19,10 +19,11 @@ from model.graph import Operator, read_graph
 from model.kernels import KERNELS
 from tests.unit import model_support as fb
 from tests.unit.model_support import changed
+from toolchain.firmware.generated import arena_header
 
 INT8 = fb.int8_dense().tflite()
 FLOAT = fb.float_dense().tflite()
-CONTRACT = Path(__file__).resolve().parents[2] / "tflm" / "hello_world" / "README.md"
+CONTRACT = Path(__file__).resolve().parents[2] / "tflm" / "README.md"
 
 
 def embedded(tflite: bytes = INT8, name: str = "sine_int8", arena: int = 2048) -> dict[str, str]:
@@ -77,7 +78,10 @@ def contract(file: str) -> list[str]:
     return code_lines(section.partition("```")[0])
 
 
-@pytest.mark.parametrize("file", ["model_data.h", "model_operators.h", "model_operators.cc"])
+@pytest.mark.parametrize(
+    "file",
+    ["model_data.h", "model_operators.h", "model_operators.cc", "model_arena.h", "model_type.h"],
+)
 def test_the_sources_are_those_of_the_contract(file: str) -> None:
     assert code_lines(embedded()[file]) == contract(file)
 
@@ -89,6 +93,8 @@ def test_every_header_is_guarded_and_every_file_is_ascii() -> None:
         "model_data.h",
         "model_operators.cc",
         "model_operators.h",
+        "model_arena.h",
+        "model_type.h",
         "model.json",
     }
     for name, text in files.items():
@@ -103,16 +109,13 @@ def test_every_header_is_guarded_and_every_file_is_ascii() -> None:
 def test_the_headers_do_not_depend_on_the_weights() -> None:
     other = embedded(changed(fb.int8_dense(), 1, data=b"\x07").tflite())
     same = {name for name, text in embedded().items() if other[name] == text}
-    assert same == {"model_data.h", "model_operators.cc", "model_operators.h"}
+    assert same == set(embedded()) - {"model_data.cc", "model.json"}
 
 
 def test_a_float_model_has_the_float_type() -> None:
-    assert (
-        "constexpr TfLiteType kModelType = kTfLiteFloat32;" in embedded(FLOAT)["model_operators.h"]
-    )
-    description = json.loads(embedded(FLOAT)["model.json"])
-    assert description["type"] == "float"
-    assert description["input"]["scale"] is None
+    assert "constexpr TfLiteType kModelType = kTfLiteFloat32;" in embedded(FLOAT)["model_type.h"]
+    (end,) = json.loads(embedded(FLOAT)["model.json"])["inputs"]
+    assert (end["type"], end["scale"]) == ("FLOAT32", None)
 
 
 def test_each_operator_version_is_registered_once() -> None:
@@ -129,9 +132,9 @@ def test_each_operator_version_is_registered_once() -> None:
 
 
 def test_every_kernel_can_be_registered() -> None:
-    operators = tuple(Operator(name, 1, (0,), (3,), None) for name in KERNELS)
+    operators = tuple(Operator(name, 1, (0, 0, 0), (3,), None) for name in KERNELS)
     graph = dataclasses.replace(read_graph(FLOAT), operators=operators)
-    files = embedded_files(EmbeddableModel("all", FLOAT, graph, "float", 1024))
+    files = embedded_files(EmbeddableModel("all", FLOAT, graph, None, 1024))
     assert files["model_operators.cc"].count("::Register_") == len(KERNELS)
 
 
@@ -149,13 +152,17 @@ def test_the_description_tells_what_the_model_is() -> None:
             "kernel": "tensorflow/lite/micro/kernels/fully_connected.cc",
         }
     ]
-    assert description["input"] == {
-        "name": "x",
-        "type": "INT8",
-        "shape": [1, 1],
-        "scale": pytest.approx(0.01),
-        "zero_point": -128,
-    }
+    assert description["multiply_accumulates"] == 1
+    assert description["inputs"] == [
+        {
+            "name": "x",
+            "type": "INT8",
+            "shape": [1, 1],
+            "scale": pytest.approx(0.01),
+            "zero_point": -128,
+        }
+    ]
+    assert [end["name"] for end in description["outputs"]] == ["y"]
 
 
 @pytest.mark.parametrize("fields", [{"zero_points": [3]}, {"scales": [float("nan")]}])
@@ -163,13 +170,13 @@ def test_a_float_end_has_no_scale_even_if_the_file_gives_one(
     fields: dict[str, list[float]],
 ) -> None:
     model = changed(fb.float_dense(), 0, **fields)
-    end = json.loads(embedded(model.tflite())["model.json"])["input"]
+    (end,) = json.loads(embedded(model.tflite())["model.json"])["inputs"]
     assert (end["scale"], end["zero_point"]) == (None, None)
 
 
 @pytest.mark.parametrize(("given", "written"), [(16, 16), (17, 32), (1000, 1008)])
 def test_a_given_arena_is_rounded_up_to_the_alignment(given: int, written: int) -> None:
-    assert f"kModelArenaSize = {written};" in embedded(arena=given)["model_operators.h"]
+    assert f"kModelArenaSize = {written};" in embedded(arena=given)["model_arena.h"]
 
 
 def test_an_arena_that_is_not_given_is_estimated_in_whole_blocks() -> None:
@@ -209,8 +216,18 @@ def test_a_name_that_is_no_identifier_is_an_error(name: str) -> None:
         check_model(name, INT8)
 
 
-def test_a_model_that_hello_world_cannot_use_is_refused() -> None:
-    vector = changed(fb.float_dense(), 0, shape=(1, 2))
-    vector = changed(vector, 1, shape=(1, 2), data=fb.floats(2, 2))
-    with pytest.raises(UnsupportedModelError, match="1 inputs and 1 outputs"):
-        check_model("vector", vector.tflite())
+def test_a_model_that_is_no_scalar_function_has_no_type_for_hello_world() -> None:
+    vector = changed(
+        changed(fb.float_dense(), 0, shape=(1, 2)), 1, shape=(1, 2), data=fb.floats(2, 2)
+    )
+    model = check_model("vector", vector.tflite())
+    assert model.scalar is None
+    assert "kModelType = kTfLiteNoType;" in embedded_files(model)["model_type.h"]
+
+
+@given(st.integers(1, 1 << 20))
+def test_the_arena_that_the_toolchain_measures_is_written_as_this_package_writes_it(
+    blocks: int,
+) -> None:
+    files = embedded_files(check_model("sine_int8", INT8, 16 * blocks))
+    assert files["model_arena.h"] == arena_header(16 * blocks)

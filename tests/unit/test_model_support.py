@@ -5,13 +5,18 @@ import json
 
 import pytest
 
-from model.errors import UNSUPPORTED_MODEL_EXIT_CODE, UnsupportedModelError, exit_code_of
+from model.errors import (
+    RefusedError,
+    UnsupportedModelError,
+    UnusableDataError,
+    exit_code_of,
+)
 from model.graph import read_graph
 from model.kernels import KERNELS
 from model.support import require_scalar_function, require_support
 from tests.unit import model_support as fb
 from tests.unit.model_support import Model, Tensor, changed, int8, unary, with_operator
-from toolchain.errors import UnsupportedModelError as ToolchainUnsupportedModelError
+from toolchain.actions.failure import REFUSALS
 
 INT8 = fb.int8_dense()
 FLOAT = fb.float_dense()
@@ -440,12 +445,15 @@ def test_a_refusal_is_one_line_of_json(text: str) -> None:
     }
 
 
-def test_only_a_refused_model_has_the_exit_code_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("error", [UnsupportedModelError, UnusableDataError])
+def test_only_what_is_refused_has_the_exit_code_of_it(
+    error: type[RefusedError], capsys: pytest.CaptureFixture[str]
+) -> None:
     def refuse() -> None:
-        raise UnsupportedModelError("no")
+        raise error("no")
 
-    assert ToolchainUnsupportedModelError.exit_code == UNSUPPORTED_MODEL_EXIT_CODE
-    assert exit_code_of(refuse) == UNSUPPORTED_MODEL_EXIT_CODE
+    assert REFUSALS[error.kind].exit_code == error.exit_code
+    assert exit_code_of(refuse) == error.exit_code
     assert json.loads(capsys.readouterr().err)["what"] == "no"
     assert exit_code_of(lambda: None) == 0
     with pytest.raises(ZeroDivisionError):

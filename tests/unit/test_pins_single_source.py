@@ -69,7 +69,7 @@ def tracked() -> dict[str, str]:
 def pinned_versions() -> dict[str, str]:
     """Each pinned version that cannot be mistaken for something else, and whose it is."""
     versions = {PINS.tflm.crate: PINS.tflm.version}
-    for pins in (PINS.cross.packages, PINS.test.crates):
+    for pins in (PINS.cross.packages, PINS.host_compiler.packages, PINS.test.crates):
         versions |= {name: pin.version for name, pin in pins.items()}
     for table in (PINS.train, PINS.notebook, PINS.host, PINS.test):
         versions |= table.requirements

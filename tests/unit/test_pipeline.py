@@ -30,7 +30,6 @@ from toolchain.pipeline import (
     find_model,
 )
 
-APPLICATIONS: tuple[Application, ...] = ("hello_world", "hello_world_test")
 TWIN = EDGE.model_copy(update={"name": "twin"})
 
 
@@ -40,13 +39,12 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 
 def pipeline_of(layout: Layout) -> Pipeline:
-    return Pipeline(layout, train_image="train:1", cross_image="cross:1")
+    return Pipeline(layout, "train:1", "cross:1", "host:1", "TFLM 1")
 
 
 def all_steps(pipeline: Pipeline, build_type: BuildType = "release") -> list[Step]:
     models = list(MODELS.values())
-    steps = pipeline.firmware_steps([EDGE], models, build_type, APPLICATIONS)
-    return [*steps, *(pipeline.reference(model) for model in models)]
+    return pipeline.firmware_steps([EDGE], models, build_type, tests=True)
 
 
 def keys(pipeline: Pipeline, build_type: BuildType = "release") -> dict[str, str]:
@@ -109,9 +107,12 @@ def test_keys_do_not_depend_on_the_folder_of_the_checkout(tmp_path: Path) -> Non
         ("boards/sparkfun_edge/board.cc", {"firmware"}),
         ("boards/sparkfun_edge/another.h", {"firmware"}),
         ("boards/common/startup.cc", {"firmware"}),
-        ("tflm/hello_world/main.cc", {"firmware"}),
-        ("tflm/hello_world/inference.cc", {"inference", "firmware"}),
-        ("tflm/Makefile", {"library", "inference", "firmware"}),
+        ("tflm/common/main.cc", {"firmware"}),
+        ("tflm/hello_world/inference.cc", {"firmware"}),
+        ("tflm/common/interpreter.cc", {"interpreter", "firmware"}),
+        ("tflm/common/console.h", {"interpreter", "firmware"}),
+        ("tflm/model_runner/cases.cc", set()),
+        ("tflm/Makefile", {"library", "interpreter", "firmware"}),
         ("model/train.py", {"train"}),
         ("model/convert.py", {"convert"}),
         ("model/embed.py", {"embed"}),
@@ -134,7 +135,7 @@ def test_a_board_is_described_to_its_firmware_only(pipeline: Pipeline) -> None:
     other = EDGE.model_copy(update={"application": stack})
 
     def made(board: Board) -> dict[str, object]:
-        steps = pipeline.firmware_steps([board], MODELS.values(), "release", APPLICATIONS)
+        steps = pipeline.firmware_steps([board], MODELS.values(), "release", tests=True)
         return {step.name: step for step in steps}
 
     one, two = made(EDGE), made(other)
@@ -142,21 +143,21 @@ def test_a_board_is_described_to_its_firmware_only(pipeline: Pipeline) -> None:
 
 
 def test_boards_with_the_same_core_share_a_library(pipeline: Pipeline) -> None:
-    steps = pipeline.firmware_steps([EDGE, TWIN], MODELS.values(), "release", APPLICATIONS)
+    steps = pipeline.firmware_steps([EDGE, TWIN], MODELS.values(), "release", tests=True)
     names = [step.name for step in steps]
     assert [name for name in names if name.startswith("library")] == [
         "library cortex-m4+fp release"
     ]
-    assert len([name for name in names if name.startswith("inference")]) == len(MODELS)
+    assert len([name for name in names if name.startswith("interpreter")]) == len(MODELS)
     assert len([name for name in names if name.startswith("firmware")]) == 8
 
 
 def test_another_core_has_libraries_of_its_own(pipeline: Pipeline) -> None:
     core = EDGE.core.model_copy(update={"cpu": "cortex-m7"})
     other = TWIN.model_copy(update={"core": core})
-    steps = pipeline.firmware_steps([EDGE, other], MODELS.values(), "release", APPLICATIONS)
+    steps = pipeline.firmware_steps([EDGE, other], MODELS.values(), "release", tests=True)
     assert len([step for step in steps if step.name.startswith("library")]) == 2
-    assert len([step for step in steps if step.name.startswith("inference")]) == 2 * len(MODELS)
+    assert len([step for step in steps if step.name.startswith("interpreter")]) == 2 * len(MODELS)
 
 
 def test_images_are_part_of_the_keys_of_their_steps(pipeline: Pipeline) -> None:
@@ -164,7 +165,7 @@ def test_images_are_part_of_the_keys_of_their_steps(pipeline: Pipeline) -> None:
     after = keys(replace(pipeline, cross_image="cross:2"))
     assert {name.split()[0] for name in before if before[name] != after[name]} == {
         "library",
-        "inference",
+        "interpreter",
         "firmware",
     }
 
@@ -191,7 +192,7 @@ def test_training_options_reach_the_training_and_nothing_else(
 
 @pytest.mark.parametrize(
     ("model", "build_type", "application"),
-    list(product(MODELS.values(), BUILD_TYPES, APPLICATIONS)),
+    list(product(MODELS.values(), BUILD_TYPES, ("hello_world", "hello_world_test"))),
 )
 def test_a_firmware_is_made_by_the_line_of_the_guides(
     pipeline: Pipeline, model: object, build_type: BuildType, application: Application

@@ -8,10 +8,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simulator.console import (
+    CaseLine,
     Console,
     ResultLine,
     TestCase,
     float_of_bits,
+    parse_case,
     parse_result,
     parse_test_cases,
 )
@@ -162,3 +164,33 @@ def test_float_test_cases_are_read_back_in_their_order(cases: list[tuple[int, in
 def test_a_test_case_that_cannot_be_read_is_refused(line: str) -> None:
     with pytest.raises(SimulationIncompleteError, match=re.escape(f"cannot be read: {line}")):
         parse_test_cases(f"test: in=1 out=2\n{line}\n")
+
+
+@given(st.integers(0, 10**9 - 1), st.booleans(), st.lists(st.binary(max_size=20), min_size=1))
+def test_a_case_line_is_read_back(number: int, equal: bool, outputs: list[bytes]) -> None:
+    verdict = "equal" if equal else "different"
+    line = f"case {number} {verdict}: {' '.join(data.hex() for data in outputs)}"
+    assert parse_case(line) == CaseLine(number, equal, tuple(outputs))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "case ",
+        "case 1 equal:",
+        "case 1 equal: 0",
+        "case 1 equal: 0G",
+        "case 1 equal: 01AB",
+        "case -1 equal: 00",
+        "case 1 other: 00",
+        "case 1 equal:00",
+    ],
+)
+def test_a_damaged_case_line_is_an_error(line: str) -> None:
+    with pytest.raises(SimulationIncompleteError, match="cannot be read"):
+        parse_case(line)
+
+
+@pytest.mark.parametrize("line", ["", "x_value: 1", "cases=3", " case 1 equal: 00"])
+def test_another_line_is_no_case(line: str) -> None:
+    assert parse_case(line) is None

@@ -18,11 +18,12 @@ from toolchain.pipeline import (
 )
 
 PINNED = {"TFLM": "commit"}
+INT8 = MODELS["sine_int8"]
 
 
 @pytest.fixture
 def pipeline() -> Pipeline:
-    return Pipeline(project_layout(), "image/train:1", "image/cross:1")
+    return Pipeline(project_layout(), "train:1", "cross:1", "host:1", "TFLM 1")
 
 
 def by_name(steps: list[Step]) -> dict[str, Step]:
@@ -32,8 +33,7 @@ def by_name(steps: list[Step]) -> dict[str, Step]:
 def build_steps(pipeline: Pipeline) -> dict[str, Step]:
     layout: Layout = pipeline.layout
     board = find_board(layout.boards, "sparkfun_edge")
-    steps = pipeline.firmware_steps([board], MODELS.values(), "release", ["hello_world"])
-    return by_name([*steps, *(pipeline.reference(model) for model in MODELS.values())])
+    return by_name(pipeline.firmware_steps([board], MODELS.values(), "release"))
 
 
 def test_the_story_is_a_graph(pipeline: Pipeline) -> None:
@@ -80,14 +80,14 @@ def test_the_seed_is_that_of_both_networks(pipeline: Pipeline) -> None:
 def test_a_build_leaves_exactly_the_storys_own_files_alone(pipeline: Pipeline) -> None:
     def published(steps: dict[str, Step]) -> set[PurePosixPath]:
         places = (
-            published_path("sine", step.name, path)
+            published_path(INT8, step.name, path)
             for step in steps.values()
             for path in step.outputs
         )
         return {place for place in places if place is not None}
 
     board = find_board(pipeline.layout.boards, "sparkfun_edge")
-    none = by_name(pipeline.firmware_steps([board], [], "release", []))
+    none = by_name(pipeline.firmware_steps([board], [], "release"))
     assert published(none) == set()
     steps = by_name(pipeline.story("sine", PINNED))
     always = {PurePosixPath(name) for name in ("sine.keras", "data.npz", "history.json")}
@@ -97,7 +97,7 @@ def test_a_build_leaves_exactly_the_storys_own_files_alone(pipeline: Pipeline) -
 
 def test_no_two_outputs_of_the_story_have_the_same_place(pipeline: Pipeline) -> None:
     places = [
-        published_path("sine", step.name, path)
+        published_path(INT8, step.name, path)
         for step in pipeline.story("sine", PINNED)
         for path in step.outputs
     ]
@@ -107,7 +107,6 @@ def test_no_two_outputs_of_the_story_have_the_same_place(pipeline: Pipeline) -> 
 
 def test_outputs_of_a_board_are_not_published_with_the_model() -> None:
     assert (
-        published_path("sine", "firmware hello_world x sine_int8 release", PurePosixPath("a"))
-        is None
+        published_path(INT8, "firmware hello_world x sine_int8 release", PurePosixPath("a")) is None
     )
-    assert published_path("sine", "embed magic_wand", PurePosixPath("model.json")) is None
+    assert published_path(INT8, "embed magic_wand", PurePosixPath("model.json")) is None

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "boards/common/board.h"
-#include "tflm/hello_world/console.h"
+#include "tflm/common/console.h"
 #include "tflm/hello_world/constants.h"
 #include "tflm/hello_world/inference.h"
 

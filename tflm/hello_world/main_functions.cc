@@ -1,7 +1,7 @@
 // x runs through one period of the sine again and again.
 // What the generated model files must provide: README.md.
 
-#include "tflm/hello_world/main_functions.h"
+#include "tflm/common/main_functions.h"
 
 #include "boards/common/board.h"
 #include "tflm/hello_world/constants.h"

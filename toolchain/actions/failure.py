@@ -1,20 +1,33 @@
 """What a step's command said when it failed, as an error for the user.
 
-A command that ends with exit code 27 and whose last line of standard error is
+A command that ends with the exit code of an error in ``REFUSALS`` and whose last line of standard
+error is
 
     {"error": "unsupported-model", "what": "...", "why": "...", "next": "..."}
 
-says that the model, and not the toolchain, is at fault; its three texts become the error's.
+says that what the user gave, and not the toolchain, is at fault; its three texts become the
+error's.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolchain.errors import StepFailedError, ToolchainError, UnsupportedModelError
+from toolchain.errors import (
+    StepFailedError,
+    ToolchainError,
+    UnsupportedModelError,
+    UnusableDataError,
+)
+
+REFUSALS: Mapping[str, type[ToolchainError]] = {
+    "unsupported-model": UnsupportedModelError,
+    "unusable-data": UnusableDataError,
+}
+"""Errors of the user's files, by the name that a step gives them."""
 
 LINES_SHOWN = 30
 ERROR_LINES_SHOWN = 15
@@ -53,10 +66,9 @@ def step_failure(
         log: where all of it is kept.
         why: the cause, where something else than the exit code tells it.
     """
-    if exit_code == UnsupportedModelError.exit_code:
-        unsupported = _unsupported_model(error_output)
-        if unsupported is not None:
-            return unsupported
+    refusal = _refusal(error_output)
+    if refusal is not None and exit_code == refusal.exit_code:
+        return refusal
     lines = _end(readable_lines(output), readable_lines(error_output))
     what = f"step '{name}' failed with exit code {exit_code}"
     if lines:
@@ -72,16 +84,15 @@ def _end(both: list[str], errors: list[str]) -> list[str]:
     return both[len(cut) - LINES_SHOWN :] + cut
 
 
-def _unsupported_model(error_output: bytes) -> UnsupportedModelError | None:
+def _refusal(error_output: bytes) -> ToolchainError | None:
     lines: Sequence[bytes] = error_output.rstrip().splitlines()
     try:
         document = json.loads(lines[-1])
-        if document["error"] != "unsupported-model":
-            return None
+        error = REFUSALS[document["error"]]
         texts = [document["what"], document["why"], document["next"]]
     except (IndexError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if not all(isinstance(text, str) for text in texts):
         return None
     what, why, next_step = ("\n".join(readable_lines(text.encode())) for text in texts)
-    return UnsupportedModelError(what, why=why, next_step=next_step)
+    return error(what, why=why, next_step=next_step)

@@ -9,7 +9,7 @@ from pathlib import Path
 from toolchain.boards import Board, Flashing
 from toolchain.console import Reporter
 from toolchain.errors import FlashToolError, ImageRefusedError, UsageError
-from toolchain.firmware.formats import FILE_NAMES
+from toolchain.firmware.formats import file_name
 from toolchain.flashing.host import Host
 from toolchain.flashing.image_check import check_image
 from toolchain.flashing.job import Job, find_tool
@@ -23,6 +23,7 @@ class FlashRequest:
     Attributes:
         board: what to write to.
         folder: where its firmware was built: ``build/<target>/<model>``.
+        application: the program that was built.
         image: a file to write instead of the built one; None for that.
         port: serial port; empty to look for it.
         tool: way of flashing; empty for the first one that this computer has.
@@ -30,6 +31,7 @@ class FlashRequest:
 
     board: Board
     folder: Path
+    application: str = "hello_world"
     image: Path | None = None
     port: str = ""
     tool: str = ""
@@ -85,7 +87,7 @@ def _ways(request: FlashRequest) -> Sequence[Flashing]:
 
 
 def _job(request: FlashRequest, way: Flashing, host: Host) -> Job:
-    file = request.image or request.folder / FILE_NAMES[way.format]
+    file = request.image or request.folder / file_name(request.application, way.format)
     try:
         data = file.read_bytes()
     except OSError as error:

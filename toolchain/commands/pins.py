@@ -7,7 +7,7 @@ from toolchain.layout import project_layout
 
 
 def update(reporter: Reporter) -> tuple[str, ...]:
-    """Take the mirror's current cross packages into ``pins.toml`` and make the locks anew.
+    """Take the mirror's current compiler packages into ``pins.toml`` and make the locks anew.
 
     Returns:
         One line for each package that changed.

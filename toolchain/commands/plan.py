@@ -16,9 +16,7 @@ def plan(
     session: Session, boards: Sequence[Board], model: Model, build_type: BuildType
 ) -> tuple[PlannedStep, ...]:
     """Return what ``build`` would do with each step, in the order in which it would be done."""
-    pipeline = session.pipeline
-    steps = pipeline.firmware_steps(boards, [model], build_type, ["hello_world"])
-    return session.runner.plan([*steps, pipeline.reference(model)])
+    return session.runner.plan(session.pipeline.firmware_steps(boards, [model], build_type))
 
 
 def plan_summary(steps: Sequence[PlannedStep]) -> str:

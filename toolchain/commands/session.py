@@ -30,6 +30,18 @@ class Session:
     reporter: Reporter
 
 
+def make_pipeline(layout: Layout, pins: Pins, training: TrainingOptions | None = None) -> Pipeline:
+    """Return the steps of a checkout; ``training`` None for the model's own options."""
+    return Pipeline(
+        layout=layout,
+        train_image=image_name("train", pins, layout),
+        cross_image=image_name("cross", pins, layout),
+        host_image=image_name("host", pins, layout),
+        tflm_version=f"TensorFlow Lite Micro {pins.tflm.commit[:12]}",
+        training=training or TrainingOptions(),
+    )
+
+
 @contextmanager
 def open_session(
     reporter: Reporter,
@@ -51,12 +63,7 @@ def open_session(
     """
     layout = layout or project_layout()
     pins = project_pins(layout)
-    pipeline = Pipeline(
-        layout=layout,
-        train_image=image_name("train", pins, layout),
-        cross_image=image_name("cross", pins, layout),
-        training=training or TrainingOptions(),
-    )
+    pipeline = make_pipeline(layout, pins, training)
     with ExitStack() as stack:
         stack.enter_context(project_lock(layout, reporter))
 

@@ -19,11 +19,19 @@ from toolchain.digest import Digest
 
 SIMULATION_SCHEMA = "tinyml-toolchain/simulation/1"
 
+DEFAULT_INFERENCES = 1000
+
 BUDGET_PER_INFERENCE = 1_000_000
 """Instructions after which a simulated inference is given up; a sine takes ten thousand."""
 
 BUDGET_OF_START = 10_000_000
 """Instructions allowed before the first inference."""
+
+BUDGET_PER_PRODUCT = 200
+"""Instructions allowed for each multiplication and addition of a given model."""
+
+BUDGET_PER_CASE = 100_000_000
+"""Instructions allowed for everything else in a case of a given model."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ class SimulatedRun:
             "instructions": self.result.instructions,
             "counted": self.result.counted,
             "inferences": [dataclasses.asdict(each) for each in self.result.inferences],
+            "cases": [
+                {**dataclasses.asdict(each), "outputs": [output.hex() for output in each.outputs]}
+                for each in self.result.cases
+            ],
             "console": self.result.console,
         }
 
@@ -74,14 +86,29 @@ def run_image(firmware: BuiltFirmware, inferences: int) -> tuple[bytes, Simulati
             image=image,
             elf=firmware.elf,
             inferences=inferences,
-            instruction_budget=BUDGET_OF_START + max(inferences, 1) * BUDGET_PER_INFERENCE,
+            instruction_budget=instruction_budget(firmware, inferences),
         )
     )
     return image, result
 
 
-def simulate_all(firmwares: Iterable[BuiltFirmware], inferences: int) -> tuple[SimulatedRun, ...]:
+def instruction_budget(firmware: BuiltFirmware, inferences: int) -> int:
+    """Return the number of instructions after which a run is given up."""
+    each = BUDGET_PER_INFERENCE
+    if firmware.model.given is not None:
+        each = BUDGET_PER_CASE + BUDGET_PER_PRODUCT * firmware.multiply_accumulates
+    return BUDGET_OF_START + max(inferences, 1) * each
+
+
+def simulate_all(
+    firmwares: Iterable[BuiltFirmware], inferences: int | None = None
+) -> tuple[SimulatedRun, ...]:
     """Run each firmware, and write ``simulation.json`` and its pictures beside it.
+
+    Args:
+        firmwares: what to run.
+        inferences: how many, 1 or more; None for ``DEFAULT_INFERENCES``, or for each case of a
+            given model once.
 
     Raises:
         ToolchainError: see ``run_image``; what was there of an earlier run stays.
@@ -89,11 +116,12 @@ def simulate_all(firmwares: Iterable[BuiltFirmware], inferences: int) -> tuple[S
     return tuple(_simulate(firmware, inferences) for firmware in firmwares)
 
 
-def _simulate(firmware: BuiltFirmware, inferences: int) -> SimulatedRun:
+def _simulate(firmware: BuiltFirmware, inferences: int | None) -> SimulatedRun:
     from simulator.picture import can_be_drawn, write_picture, write_screen
     from toolchain.actions.action_cache import write_atomically
 
-    image, result = run_image(firmware, inferences)
+    number = (firmware.cases or DEFAULT_INFERENCES) if inferences is None else inferences
+    image, result = run_image(firmware, number)
     picture = firmware.folder / SIMULATION_PICTURE
     drawn = can_be_drawn(result.inferences)
     run = SimulatedRun(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from simulator import SimulationRequest, simulate
 from simulator.console import parse_test_cases
@@ -16,14 +17,13 @@ from toolchain.commands.build import (
     VERIFY_REPORT,
     BuiltFirmware,
     checked_size,
-    publish_firmware,
-    publish_model,
-    run_firmware_steps,
+    run_and_publish,
 )
 from toolchain.commands.session import Session
 from toolchain.commands.simulate import run_image
+from toolchain.commands.verify_cases import VERIFY_SCHEMA, VerifiedCases, verify_cases
 from toolchain.errors import VerificationError
-from toolchain.pipeline import Application, BuildType, Model, firmware_name
+from toolchain.pipeline import BuildType, Model, firmware_name
 from toolchain.verification import (
     Agreement,
     Comparison,
@@ -33,8 +33,6 @@ from toolchain.verification import (
     read_reference,
     require_passed,
 )
-
-VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
 
 END_OF_TEST = "~~~"
 PASSED = "~~~ALL TESTS PASSED~~~"
@@ -72,6 +70,10 @@ class VerifiedFirmware:
         """Whether the firmware computes what the model computes."""
         return self.comparison.passed and self.image.passed
 
+    def require_passed(self) -> None:
+        """Raise ``VerificationError`` unless it passed."""
+        require_passed(self.comparison, self.image)
+
     def as_json(self) -> dict[str, object]:
         """Return what ``verify.json`` holds."""
         return {
@@ -91,28 +93,42 @@ class VerifiedFirmware:
         }
 
 
+Verified: TypeAlias = VerifiedFirmware | VerifiedCases
+
+
 def verify(
-    session: Session, boards: Sequence[Board], models: Sequence[Model], build_type: BuildType
-) -> tuple[VerifiedFirmware, ...]:
-    """Build what is not up to date, run ``hello_world_test`` and the image itself, and compare.
+    session: Session,
+    boards: Sequence[Board],
+    models: Sequence[Model],
+    build_type: BuildType,
+    arena_bytes: int | None = None,
+) -> tuple[Verified, ...]:
+    """Build what is not up to date, run the tests and the image itself, and compare.
 
     Where outputs differ, every ``verify.json`` is written before that is raised.
+
+    Args:
+        session: the open command.
+        boards: what to build for.
+        models: what to verify.
+        build_type: how it is compiled.
+        arena_bytes: size of given models' tensor arenas; None for the smallest that works.
 
     Raises:
         VerificationError: a firmware computes something else than its model.
         ToolchainError: a step or the simulation failed.
     """
-    applications: tuple[Application, ...] = ("hello_world", "hello_world_test")
-    results = run_firmware_steps(session, boards, models, build_type, applications)
-    for model in models:
-        publish_model(session, model, results)
+    built = run_and_publish(
+        session, boards, models, build_type, tests=True, arena_bytes=arena_bytes
+    )
     verified = tuple(
-        _verify(session, publish_firmware(session, board, model, build_type, results), results)
-        for board in boards
-        for model in models
+        _verify(session, firmware, built.results)
+        if firmware.model.given is None
+        else verify_cases(session, firmware, built.results)
+        for firmware in built.firmwares
     )
     for each in verified:
-        require_passed(each.comparison, each.image)
+        each.require_passed()
     return verified
 
 
@@ -126,7 +142,7 @@ def _verify(
     # Whatever ends this before there is a new one, an older one must not say that all is well.
     report.unlink(missing_ok=True)
     store, model = session.runner.store, firmware.model
-    name = firmware_name("hello_world_test", firmware.board, model, firmware.build_type)
+    name = firmware_name(model.test_application, firmware.board, model, firmware.build_type)
     program = {
         path.suffix.removeprefix("."): digest for path, digest in results[name].outputs.items()
     }

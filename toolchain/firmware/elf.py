@@ -207,3 +207,25 @@ def _image_problems(board: Board, elf: FirmwareElf, image: bytes) -> list[str]:
         if reset != elf.entry:
             problems.append(f"its reset vector 0x{reset:08X} is not the entry 0x{elf.entry:08X}")
     return problems
+
+
+def symbol_address(data: bytes, name: str) -> int | None:
+    """Return the address of the variable or function ``name``; None when there is none.
+
+    Raises:
+        FirmwareInvalidError: ``data`` is no ELF file or is damaged.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    try:
+        table = ELFFile(io.BytesIO(data)).get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return None
+        found = table.get_symbol_by_name(name) or []
+        return int(found[0]["st_value"]) if found else None
+    except (ELFError, struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise FirmwareInvalidError(
+            "the linked firmware is not a readable ELF file", why=str(error)
+        ) from error

@@ -10,6 +10,9 @@ from string import Template
 
 from toolchain.boards import Board
 
+ARENA_GRANULE = 16
+"""Bytes; the interpreter aligns what it hands out to as many, so that fewer make no difference."""
+
 _LINKER_SCRIPT = Template("""\
 /* Made from boards/$name/board.toml. */
 
@@ -198,3 +201,16 @@ def generated_files(board: Board) -> dict[PurePosixPath, bytes]:
 
 def _hex(value: int) -> str:
     return f"0x{value:08X}"
+
+
+def arena_header(arena_bytes: int) -> str:
+    """Return ``model_arena.h``, as ``model.embedding`` writes it.
+
+    Args:
+        arena_bytes: size of the tensor arena, a multiple of ``ARENA_GRANULE``.
+    """
+    return (
+        "// Generated.\n\n#ifndef MODEL_ARENA_H_\n#define MODEL_ARENA_H_\n\n"
+        f"// Bytes of the tensor arena.\nconstexpr int kModelArenaSize = {arena_bytes};\n\n"
+        "#endif  // MODEL_ARENA_H_\n"
+    )

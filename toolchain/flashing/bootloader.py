@@ -142,7 +142,7 @@ class Bootloader:
             raise FlashError(
                 f"the update has a part of {largest:,} bytes",
                 why=f"the bootloader says that it can hold {status.max_storage:,}",
-                next_step="make the firmware smaller, or write hello_world.bin with a debug probe",
+                next_step="make the firmware smaller, or write its .bin file with a debug probe",
             )
         self._acknowledged(OtaDescriptor(OTA_DESCRIPTOR_ADDRESS))
         done = 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from toolchain.boards import Board, Flashing, Format
-from toolchain.firmware.formats import FILE_NAMES
+from toolchain.firmware.formats import file_name
 
 NAME = "FLASHING.md"
 
@@ -18,24 +19,47 @@ _CONTENTS: Mapping[Format, str] = {
 }
 
 
-def instructions(board: Board, model: str) -> str:
-    """Return the text of FLASHING.md for a board's firmware with ``model``."""
+@dataclass(frozen=True)
+class Firmware:
+    """What the instructions are about.
+
+    Attributes:
+        application: the program, which the files are named after.
+        model: name of what it runs.
+        options: that ``./invoke flash`` needs beside the target, such as ``--model sine_float``.
+    """
+
+    application: str
+    model: str
+    options: str = ""
+
+    def file(self, name: Format) -> str:
+        """Return what its file of the format ``name`` is called."""
+        return file_name(self.application, name)
+
+
+def instructions(board: Board, firmware: Firmware) -> str:
+    """Return the text of FLASHING.md for a board's firmware."""
     parts = [
         f"# Flashing {board.title}",
-        f"`hello_world` with the model `{model}`. The files beside this one:",
-        _table(board),
-        *(part for number, way in enumerate(board.flashing) for part in _way(board, way, number)),
-        *(_arduino_ide() if "arduino_library" in board.package.formats else ()),
-        *_expectation(board),
+        f"`{firmware.application}` with the model `{firmware.model}`. The files beside this one:",
+        _table(board, firmware),
+        *(
+            part
+            for number, way in enumerate(board.flashing)
+            for part in _way(board, firmware, way, number)
+        ),
+        *(_arduino_ide(firmware) if "arduino_library" in board.package.formats else ()),
+        *_expectation(board, firmware),
         *_links(board),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(board: Board) -> str:
+def _table(board: Board, firmware: Firmware) -> str:
     load = f"0x{board.application.load_address:08X}"
     rows = [
-        f"| `{FILE_NAMES[name]}` | {_CONTENTS[name].format(load_address=load)} |"
+        f"| `{firmware.file(name)}` | {_CONTENTS[name].format(load_address=load)} |"
         for name in board.package.formats
     ]
     return "\n".join(["| file | holds |", "|---|---|", *rows])
@@ -45,49 +69,49 @@ def _numbered(steps: Iterable[str]) -> str:
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
-def _way(board: Board, way: Flashing, number: int) -> tuple[str, str]:
+def _way(board: Board, firmware: Firmware, way: Flashing, number: int) -> tuple[str, str]:
     several = len(board.flashing) > 1
-    option = f" --tool {way.tool}" if several else ""
-    command = f"`./invoke flash --target {board.name}{option}`"
-    last, title = _LAST_STEPS[way.tool](board, way)
+    options = f" {firmware.options}" if firmware.options else ""
+    options += f" --tool {way.tool}" if several else ""
+    command = f"`./invoke flash --target {board.name}{options}`"
+    last, title = _LAST_STEPS[way.tool](board, way, firmware.file(way.format))
     steps = [*way.steps, f"Run {command}, or {last}"]
     return f"## {'Or by' if number else 'By'} {title}", _numbered(steps)
 
 
-def _by_bootloader(_board: Board, way: Flashing) -> tuple[str, str]:
+def _by_bootloader(_board: Board, way: Flashing, file: str) -> tuple[str, str]:
     return (
-        f"send `{FILE_NAMES[way.format]}` with the vendor's `uart_wired_update.py -b {way.baud} "
-        f"PORT -r 1 -f {FILE_NAMES[way.format]} -i 6`.",
+        f"send `{file}` with the vendor's `uart_wired_update.py -b {way.baud} "
+        f"PORT -r 1 -f {file} -i 6`.",
         "its own bootloader, over the serial line",
     )
 
 
-def _by_bossac(_board: Board, way: Flashing) -> tuple[str, str]:
+def _by_bossac(_board: Board, _way: Flashing, file: str) -> tuple[str, str]:
     return (
-        f"`bossac -d --port=PORT -U -i -e -w {FILE_NAMES[way.format]} -R` with Arduino's bossac "
+        f"`bossac -d --port=PORT -U -i -e -w {file} -R` with Arduino's bossac "
         "1.9.1-arduino2 (no offset: the bootloader adds it).",
         "bossac",
     )
 
 
-def _by_openocd(board: Board, way: Flashing) -> tuple[str, str]:
+def _by_openocd(board: Board, way: Flashing, file: str) -> tuple[str, str]:
     address = f" 0x{board.application.load_address:08X}" if way.format == "bin" else ""
     return (
-        f'`openocd -f {way.config} -c "program {FILE_NAMES[way.format]}{address} verify reset '
-        'exit"`.',
+        f'`openocd -f {way.config} -c "program {file}{address} verify reset exit"`.',
         "OpenOCD, through the debug probe on the board",
     )
 
 
-def _by_mass_storage(_board: Board, way: Flashing) -> tuple[str, str]:
+def _by_mass_storage(_board: Board, way: Flashing, file: str) -> tuple[str, str]:
     return (
-        f"copy `{FILE_NAMES[way.format]}` to the volume `{way.volume}` and wait until it is "
+        f"copy `{file}` to the volume `{way.volume}` and wait until it is "
         "written; a file `FAIL.TXT` on the volume then says that it failed, and why.",
         f"copying to the volume {way.volume}",
     )
 
 
-_LAST_STEPS: Mapping[str, Callable[[Board, Flashing], tuple[str, str]]] = {
+_LAST_STEPS: Mapping[str, Callable[[Board, Flashing, str], tuple[str, str]]] = {
     "ambiq_bootloader": _by_bootloader,
     "bossac": _by_bossac,
     "openocd": _by_openocd,
@@ -95,27 +119,42 @@ _LAST_STEPS: Mapping[str, Callable[[Board, Flashing], tuple[str, str]]] = {
 }
 
 
-def _arduino_ide() -> tuple[str, str]:
+def _arduino_ide(firmware: Firmware) -> tuple[str, str]:
+    library = firmware.file("arduino_library")
     steps = (
-        f"Sketch, Include Library, Add .ZIP Library: `{FILE_NAMES['arduino_library']}`.",
-        "File, Examples, Arduino_TensorFlowLite, hello_world.",
+        f"Sketch, Include Library, Add .ZIP Library: `{library}`.",
+        f"File, Examples, Arduino_TensorFlowLite, {firmware.application}.",
         "Choose board and port, then Upload.",
     )
     return "## Or with the Arduino IDE", _numbered(steps)
 
 
-def _expectation(board: Board) -> tuple[str, ...]:
+def _expectation(board: Board, firmware: Firmware) -> tuple[str, ...]:
     console = board.console
-    leds = ", ".join(led.name for led in board.led)
-    plural = "s" if len(board.led) > 1 else ""
-    shows = f" The LED{plural} ({leds}) follow{'' if plural else 's'} the sine." if leds else ""
+    begin = f"{firmware.application}: board={board.name}"
     return (
         "## What to expect",
         f"On the console ({console.peripheral}, TX {console.tx_pin}, RX {console.rx_pin}, "
-        f"{console.baud} baud, 8N1) a line that begins with `hello_world: board={board.name}`, "
-        f"then one `x_value: …, y_value: …` line for each inference.{shows}",
+        f"{console.baud} baud, 8N1) a line that begins with `{begin}`, then "
+        + (_sine(board) if firmware.application == "hello_world" else _cases(board)),
         "Nothing there? Press the board's reset button. A line that begins with `error: ` says "
         "what stopped the firmware.",
+    )
+
+
+def _sine(board: Board) -> str:
+    leds = ", ".join(led.name for led in board.led)
+    plural = "s" if len(board.led) > 1 else ""
+    shows = f" The LED{plural} ({leds}) follow{'' if plural else 's'} the sine." if leds else ""
+    return f"one `x_value: …, y_value: …` line for each inference.{shows}"
+
+
+def _cases(board: Board) -> str:
+    blinks = f" The LED {board.led[0].name} changes with each case." if board.led else ""
+    return (
+        "one `case … equal: …` line for each input that was built in, with the bytes of the "
+        "outputs, and `~~~ALL CASES EQUAL~~~` after the last, again and again; `different` would "
+        f"say that this board computes something else than the model's reference.{blinks}"
     )
 
 

@@ -37,6 +37,7 @@ from toolchain.pins import NOTEBOOK_LOCK, TRAIN_LOCK, Pins, parse_lock
 NEEDED_BYTES: Mapping[Kind, int] = {
     "base": 1_000_000_000,
     "cross": 4_000_000_000,
+    "host": 1_000_000_000,
     "train": 6_000_000_000,
     "notebook": 1_000_000_000,
 }
@@ -220,7 +221,12 @@ class _Maker:
             reporter=self.reporter,
             site=site_settings(self.environ),
         )
-        inputs = self._cross(fetcher) if kind == "cross" else self._python(fetcher, kind)
+        if kind == "cross":
+            inputs = self._cross(fetcher)
+        elif kind == "host":
+            inputs = self._host(fetcher)
+        else:
+            inputs = self._python(fetcher, kind)
         dockerfile = (self.layout.project / definition.dockerfile).read_bytes()
         fetched = time.monotonic()
         build_image(
@@ -244,6 +250,17 @@ class _Maker:
         makefile = (self.layout.project / "tflm/image/Makefile").read_bytes()
         large = {f"debs/{name}": digest for name, digest in debs.items()}
         return BuildInputs({"Makefile": makefile}, {**large, "tflm.crate": crate})
+
+    def _host(self, fetcher: Fetcher) -> BuildInputs:
+        debs = fetcher.pinned_packages(self.pins.host_compiler.packages)
+        # The cross image, on which it stands, has some of what the compiler needs.
+        there = self.pins.cross.packages
+        large = {
+            f"debs/{name}": digest
+            for name, digest in debs.items()
+            if name.partition("_")[0] not in there
+        }
+        return BuildInputs({}, large)
 
     def _python(self, fetcher: Fetcher, kind: Kind) -> BuildInputs:
         name = TRAIN_LOCK if kind == "train" else NOTEBOOK_LOCK

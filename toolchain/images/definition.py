@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,15 +16,23 @@ from toolchain.errors import PinsError, UsageError
 from toolchain.layout import Layout
 from toolchain.pins import NOTEBOOK_LOCK, PINS_FILE, TRAIN_LOCK, Pins, load_pins
 
-Kind = Literal["base", "train", "cross", "notebook"]
-KINDS: tuple[Kind, ...] = ("base", "train", "cross", "notebook")
+Kind = Literal["base", "train", "cross", "host", "notebook"]
+KINDS: tuple[Kind, ...] = ("base", "train", "cross", "host", "notebook")
+PARENTS: Mapping[Kind, Kind | None] = {
+    "base": None,
+    "train": "base",
+    "cross": "base",
+    "host": "cross",
+    "notebook": "train",
+}
+"""The kind of the image that each one stands on."""
 
 REPOSITORY = "tinyml-toolchain"
 KIND_LABEL = "org.tinyml-toolchain.kind"
 CONTENT_LABEL = "org.tinyml-toolchain.content"
 WORK_LABEL = "org.tinyml-toolchain.work"
 RECORD_FOLDER = "/usr/share/tinyml-toolchain"
-"""Folder in the train and cross images with ``packages.txt`` and ``content.sha256``."""
+"""Folder in the train, cross and host images with ``packages.txt`` and ``content.sha256``."""
 
 BASE_EPOCH = 1735689600
 """Modification time given to a bootstrapped base's files: 2025-01-01T00:00:00Z."""
@@ -45,7 +54,7 @@ class ImageDefinition:
     """Inputs of one image.
 
     Attributes:
-        parent: kind of the image below it.
+        parent: kind of the image below it; one of ``PARENTS``.
         dockerfile: path in the project; empty for the base, which has none.
         files: further project files that go into the image.
         pins: the part of the pins that it uses, as JSON-ready values.
@@ -65,23 +74,27 @@ def image_definition(kind: Kind, pins: Pins) -> ImageDefinition:
         UsageError: there is no such kind.
     """
     if kind == "base":
-        recipe = {"epoch": BASE_EPOCH, "dpkg": BASE_EXCLUDES}
-        return ImageDefinition(kind, None, "", (), [pins.debian.model_dump(mode="json"), recipe])
+        system = [pins.debian.model_dump(mode="json"), {"epoch": BASE_EPOCH, "dpkg": BASE_EXCLUDES}]
+        return ImageDefinition(kind, PARENTS[kind], "", (), system)
     if kind == "train":
         packages = {
             "python": pins.train.python,
             "system": pins.train.system_packages,
             "build": pins.train.build_packages,
         }
-        return ImageDefinition(kind, "base", "docker/train.Dockerfile", (TRAIN_LOCK,), packages)
+        dockerfile = "docker/train.Dockerfile"
+        return ImageDefinition(kind, PARENTS[kind], dockerfile, (TRAIN_LOCK,), packages)
     if kind == "cross":
         used = [pins.cross.model_dump(mode="json"), pins.tflm.model_dump(mode="json")]
         files = ("tflm/image/Makefile",)
-        return ImageDefinition(kind, "base", "docker/cross.Dockerfile", files, used)
+        return ImageDefinition(kind, PARENTS[kind], "docker/cross.Dockerfile", files, used)
+    if kind == "host":
+        compiler = pins.host_compiler.model_dump(mode="json")
+        return ImageDefinition(kind, PARENTS[kind], "docker/host.Dockerfile", (), compiler)
     if kind == "notebook":
         packages = {"python": pins.train.python, "build": pins.train.build_packages}
         dockerfile = "docker/notebook.Dockerfile"
-        return ImageDefinition(kind, "train", dockerfile, (NOTEBOOK_LOCK,), packages)
+        return ImageDefinition(kind, PARENTS[kind], dockerfile, (NOTEBOOK_LOCK,), packages)
     raise UsageError(f"there is no image {kind!r}", next_step=f"one of {', '.join(KINDS)}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from toolchain.engine.connection import Engine
-from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL
+from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, KINDS, PARENTS
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class StoredImage:
     Attributes:
         identifier: the engine's own name of it.
         names: its tags; empty for one that lost them.
-        kind: base, train, cross or notebook.
+        kind: one of ``KINDS``, or what another version of this project made.
         content: sha256 over what it was made from.
         size_bytes: as ``docker image inspect`` says.
     """
@@ -56,8 +56,8 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
     from docker.errors import APIError
 
     removed = []
-    # Children before the base that they were made on.
-    for item in sorted(list_images(engine), key=lambda image: image.kind == "base"):
+    # Children before what they were made on.
+    for item in sorted(list_images(engine), key=lambda image: -_height(image.kind)):
         if not set(item.names).isdisjoint(keep):
             continue
         try:
@@ -67,3 +67,12 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
             continue
         removed.append(item)
     return tuple(removed)
+
+
+def _height(kind: str) -> int:
+    """Return how many images are below one of a kind."""
+    for known in KINDS:
+        if known == kind:
+            parent = PARENTS[known]
+            return 0 if parent is None else 1 + _height(parent)
+    return 0

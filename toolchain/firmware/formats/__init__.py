@@ -12,16 +12,15 @@ from typing import cast
 from toolchain.boards import Format
 from toolchain.firmware.formats.base import Files, FirmwareFormat, FormatError
 
-__all__ = ["FILE_NAMES", "Files", "FirmwareFormat", "FormatError", "find_format"]
+__all__ = ["Files", "FirmwareFormat", "FormatError", "file_name", "find_format"]
 
-FILE_NAMES: Mapping[Format, str] = {
-    "bin": "hello_world.bin",
-    "hex": "hello_world.hex",
-    "ambiq_image": "hello_world_ambiq_image.bin",
-    "ambiq_wired_update": "hello_world_ambiq_wired_update.bin",
-    "arduino_library": "hello_world_arduino.zip",
+_ENDS: Mapping[Format, str] = {
+    "bin": ".bin",
+    "hex": ".hex",
+    "ambiq_image": "_ambiq_image.bin",
+    "ambiq_wired_update": "_ambiq_wired_update.bin",
+    "arduino_library": "_arduino.zip",
 }
-"""What each format's file is called beside the firmware."""
 
 _MODULES: Mapping[Format, str] = {
     "bin": "flat",
@@ -30,6 +29,11 @@ _MODULES: Mapping[Format, str] = {
     "ambiq_wired_update": "ambiq",
     "arduino_library": "arduino_library",
 }
+
+
+def file_name(application: str, name: Format) -> str:
+    """Return what an application's file of the format ``name`` is called beside the firmware."""
+    return application + _ENDS[name]
 
 
 def find_format(name: Format) -> FirmwareFormat:

@@ -285,7 +285,7 @@ def _write_update(board: Board, files: Files) -> bytes:
         raise FirmwareDoesNotFitError(
             f"the image of {len(files[IMAGE]):,} bytes is too large to be updated over a serial "
             f"line: {problem}",
-            next_step="make it smaller, or write hello_world.bin with a debug probe",
+            next_step="make it smaller, or write its .bin file with a debug probe",
         )
     return write_update(blob)
 

@@ -1,4 +1,4 @@
-"""A library for the Arduino IDE: sources of the runtime and hello_world as its example.
+"""A library for the Arduino IDE: sources of the runtime, and the application as its example.
 
 Layout: Arduino's library specification (``library.properties``, ``src`` compiled recursively with
 ``src`` itself as the only include folder, ``examples/<name>/<name>.ino``). Names of folders inside
@@ -33,19 +33,22 @@ _INCLUDE_FOLDERS = (
     _DOWNLOADS / "ruy",
 )
 _SOURCE = PurePosixPath("src")
-_EXAMPLE = PurePosixPath("examples/hello_world")
-_SKETCH = "hello_world.ino"
+_EXAMPLES = PurePosixPath("examples")
 _MARKER = "TensorFlowLite.h"
-_APPLICATION = PurePosixPath("tflm/hello_world")
-_ARDUINO = PurePosixPath("tflm/arduino")
+_OVERLAY = PurePosixPath("tflm")
+_COMMON = _OVERLAY / "common"
+_ARDUINO = _OVERLAY / "arduino"
+_MAIN = "main_functions.cc"
+_LEFT_OUT = frozenset({"main.cc", "main_functions.h", "hello_world_test.cc"})
 _LICENCES = {
     PurePosixPath("copyright"): PurePosixPath("LICENSE"),
     _DOWNLOADS / "ruy" / "LICENSE": _SOURCE / "third_party" / "ruy" / "LICENSE",
 }
-_SKETCH_HEAD = """\
-// A neural network computes a sine, which dims the built-in LED and is printed on Serial.
-
-"""
+_SKETCH_HEADS = {
+    "hello_world": "A neural network computes a sine, which dims the built-in LED and is printed "
+    "on Serial.",
+    "model_runner": "Runs a model on the cases that were built in; prints its outputs on Serial.",
+}
 _INCLUDE = re.compile(
     rb'^(?P<head>[ \t]*#[ \t]*include[ \t]*)(?P<name>"[^"]+"|<[^>]+>)', re.MULTILINE
 )
@@ -74,8 +77,8 @@ def library_files(files: Files) -> Mapping[PurePosixPath, bytes]:
     """Return the files of the library, by path below its top folder.
 
     Args:
-        files: what the step ``sources`` made, ``tflm/hello_world``, ``tflm/arduino``,
-            ``boards/common/board.h`` and ``model/<model>``.
+        files: what the step ``sources`` made, ``tflm/common``, ``tflm/<application>``,
+            ``tflm/arduino``, ``boards/common/board.h`` and ``model/<model>``.
 
     Raises:
         FormatError: a source is missing, or would be compiled and also be included.
@@ -87,8 +90,18 @@ def library_files(files: Files) -> Mapping[PurePosixPath, bytes]:
         if place.path.suffix in {".h", ".inc", *_COMPILED_SUFFIXES}
     }
     library |= {place.path: place.data for place in places.values() if place.path not in library}
-    library[_EXAMPLE / _SKETCH] = _sketch(library.pop(_EXAMPLE / "main_functions.cpp"))
+    application = _application_of(files)
+    example = _EXAMPLES / application
+    main = library.pop(example / PurePosixPath(_MAIN).with_suffix(".cpp"))
+    library[example / f"{application}.ino"] = _sketch(_SKETCH_HEADS[application], main)
     return dict(sorted(library.items()))
+
+
+def _application_of(files: Files) -> str:
+    names = {path.parent.name for path in files if path.name == _MAIN}
+    if len(names) != 1 or not names <= _SKETCH_HEADS.keys():
+        raise FormatError(f"there is not one application but {sorted(names) or 'none'}")
+    return names.pop()
 
 
 def _places(files: Files) -> Iterator[tuple[PurePosixPath, _Place]]:
@@ -99,8 +112,9 @@ def _places(files: Files) -> Iterator[tuple[PurePosixPath, _Place]]:
         raise FormatError(f"the sources of the runtime are incomplete: {missing or 'none'}")
     for path, data in tree.items():
         yield path, _Place(_tree_place(path, is_compiled=path in compiled), data)
+    application = _application_of(files)
     for path, data in files.items():
-        place = _application_place(path, files)
+        place = _application_place(path, application, files)
         if place is not None:
             yield path, _Place(place, data)
 
@@ -130,20 +144,23 @@ def _tree_place(path: PurePosixPath, *, is_compiled: bool) -> PurePosixPath:
     return _SOURCE / place
 
 
-def _application_place(path: PurePosixPath, files: Files) -> PurePosixPath | None:
+def _application_place(path: PurePosixPath, application: str, files: Files) -> PurePosixPath | None:
     """Return where a file of the application goes, None if the library has no use for it."""
     if path.parent == _ARDUINO:
         if path.name == _MARKER:
             return _SOURCE / path.name
         if path.suffix != ".cc":
             return PurePosixPath(path.name)
-    elif path.parent == _APPLICATION:
-        replaced = _ARDUINO / path.name in files
-        if replaced or path.name in {"main.cc", "main_functions.h", "hello_world_test.cc"}:
+        if path.name != "board.cc" and _OVERLAY / application / path.name not in files:
             return None
+    elif path.parent in {_COMMON, _OVERLAY / application}:
+        replaced = _ARDUINO / path.name in files
+        if replaced or path.name in _LEFT_OUT:
+            return None
+    example = _EXAMPLES / application
     if path.suffix == ".cc":
-        return _EXAMPLE / path.with_suffix(".cpp").name
-    return _EXAMPLE / path.name if path.suffix == ".h" else None
+        return example / path.with_suffix(".cpp").name
+    return example / path.name if path.suffix == ".h" else None
 
 
 def _rewritten(old: PurePosixPath, place: _Place, places: Mapping[PurePosixPath, _Place]) -> bytes:
@@ -179,13 +196,13 @@ def _seen_from(includer: _Place, included: _Place) -> str:
     return included.path.name
 
 
-def _sketch(main_functions: bytes) -> bytes:
+def _sketch(head: str, main_functions: bytes) -> bytes:
     lines = main_functions.decode("utf-8").splitlines(keepends=True)
     # The comments at its head are about the toolchain; setup() and loop() are declared by the core.
     body = [line for line in lines if "main_functions.h" not in line]
     while body and (body[0].startswith("//") or not body[0].strip() or _MARKER in body[0]):
         del body[0]
-    return (_SKETCH_HEAD + f"#include <{_MARKER}>\n\n" + "".join(body)).encode("utf-8")
+    return (f"// {head}\n\n#include <{_MARKER}>\n\n" + "".join(body)).encode("utf-8")
 
 
 def write_archive(library: Mapping[PurePosixPath, bytes]) -> bytes:
@@ -241,9 +258,14 @@ def check_library(library: Mapping[PurePosixPath, bytes]) -> None:
     for name in ("name", "version", "author", "maintainer", "sentence", "category", "includes"):
         if not properties.get(name):
             raise FormatError(f"library.properties does not say its '{name}'")
-    for path in (_SOURCE / properties["includes"], _EXAMPLE / _SKETCH, PurePosixPath("LICENSE")):
+    for path in (_SOURCE / properties["includes"], PurePosixPath("LICENSE")):
         if path not in library:
             raise FormatError(f"{path} is missing")
+    sketches = [path for path in library if path.suffix == ".ino"]
+    if [path.parent for path in sketches] != [_EXAMPLES / path.stem for path in sketches] or (
+        len(sketches) != 1
+    ):
+        raise FormatError(f"there is not one example but {sorted(map(str, sketches))}")
     for path, data in library.items():
         if path.suffix == ".cc":
             raise FormatError(f"{path} is not compiled: the builder knows .cpp and .c")

@@ -12,8 +12,8 @@ from toolchain.boards import Board
 Files: TypeAlias = Mapping[PurePosixPath, bytes]
 """What a file is made from, by path; see ``Pipeline.format_inputs``."""
 
-IMAGE = PurePosixPath("hello_world.bin")
-HEX = PurePosixPath("hello_world.hex")
+IMAGE = PurePosixPath("firmware.bin")
+HEX = PurePosixPath("firmware.hex")
 
 
 class FormatError(ValueError):

@@ -1,7 +1,7 @@
 // Reads the options of the model's operators, and of no others. Included by one source file only.
 
-#ifndef TFLM_HELLO_WORLD_OPERATOR_PARSER_H_
-#define TFLM_HELLO_WORLD_OPERATOR_PARSER_H_
+#ifndef TFLM_COMMON_OPERATOR_PARSER_H_
+#define TFLM_COMMON_OPERATOR_PARSER_H_
 
 #include <cstddef>
 #include <utility>
@@ -54,4 +54,4 @@ class ModelOpResolver final : public tflite::MicroMutableOpResolver<kModelOperat
   TF_LITE_REMOVE_VIRTUAL_DELETE
 };
 
-#endif  // TFLM_HELLO_WORLD_OPERATOR_PARSER_H_
+#endif  // TFLM_COMMON_OPERATOR_PARSER_H_

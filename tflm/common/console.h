@@ -1,7 +1,7 @@
 // Text on the board's console. Lines end in "\r\n".
 
-#ifndef TFLM_HELLO_WORLD_CONSOLE_H_
-#define TFLM_HELLO_WORLD_CONSOLE_H_
+#ifndef TFLM_COMMON_CONSOLE_H_
+#define TFLM_COMMON_CONSOLE_H_
 
 #include <cstdint>
 
@@ -15,4 +15,4 @@ void PrintBits(float value);
 // `value` as TensorFlow Lite Micro writes floats: 1.5707963*2^0.
 void PrintFloat(float value);
 
-#endif  // TFLM_HELLO_WORLD_CONSOLE_H_
+#endif  // TFLM_COMMON_CONSOLE_H_

@@ -1,4 +1,4 @@
-#include "tflm/hello_world/console.h"
+#include "tflm/common/console.h"
 
 #include <cstring>
 

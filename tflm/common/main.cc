@@ -1,4 +1,4 @@
-#include "tflm/hello_world/main_functions.h"
+#include "tflm/common/main_functions.h"
 
 int main() {
   setup();

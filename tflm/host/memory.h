@@ -1,0 +1,27 @@
+// Memory of exactly the size asked for, so that the address sanitizer sees what goes beyond it.
+
+#ifndef TFLM_HOST_MEMORY_H_
+#define TFLM_HOST_MEMORY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+// Aligned as the device aligns models and arenas, to 16 bytes.
+using Memory = std::unique_ptr<uint8_t[], Free>;
+
+static_assert(alignof(std::max_align_t) >= 16, "calloc aligns to less");
+
+// Returns zeros; nothing is behind them until they are touched.
+inline Memory MakeMemory(size_t size) {
+  Memory memory(static_cast<uint8_t*>(std::calloc(1, size)));
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+
+#endif  // TFLM_HOST_MEMORY_H_

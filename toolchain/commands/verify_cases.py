@@ -1,0 +1,113 @@
+"""Proves in simulation that a given model's firmware computes what the model computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from statistics import median
+
+from simulator import SimulationRequest, SimulationResult, simulate
+from toolchain.actions import StepResult
+from toolchain.actions.action_cache import write_atomically
+from toolchain.case_verification import (
+    CaseComparison,
+    compare_cases,
+    read_case_reference,
+    require_cases_passed,
+)
+from toolchain.commands.build import VERIFY_REPORT, BuiltFirmware
+from toolchain.commands.session import Session
+from toolchain.commands.simulate import instruction_budget
+from toolchain.digest import Digest
+
+VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
+
+END_OF_CASES = "~~~"
+
+
+@dataclass(frozen=True)
+class VerifiedCases:
+    """A board and given model of which every output byte was compared.
+
+    Attributes:
+        firmware: the image that is flashed, which is the one that was simulated.
+        instructions: of each inference.
+        comparison: of all outputs with the judge's.
+        report: ``verify.json``.
+    """
+
+    firmware: BuiltFirmware
+    image_sha256: str
+    instructions: tuple[int, ...]
+    comparison: CaseComparison
+    report: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether the firmware computes what the model computes."""
+        return self.comparison.passed
+
+    @property
+    def median_instructions(self) -> int:
+        """Instructions of an inference in the middle."""
+        return round(median(self.instructions))
+
+    def require_passed(self) -> None:
+        """Raise ``VerificationError`` unless it passed."""
+        require_cases_passed(self.comparison)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``verify.json`` holds."""
+        return {
+            "schema": VERIFY_SCHEMA,
+            "target": self.firmware.board.name,
+            "model": self.firmware.model.name,
+            "build_type": self.firmware.build_type,
+            "passed": self.passed,
+            "image_sha256": self.image_sha256,
+            "instructions": self.instructions,
+            "cases": self.comparison.as_json(),
+        }
+
+
+def verify_cases(
+    session: Session, firmware: BuiltFirmware, results: Mapping[str, StepResult]
+) -> VerifiedCases:
+    """Run the flashable image on all cases and compare; writes ``verify.json``.
+
+    Raises:
+        VerificationError: it printed other cases than there are.
+        ToolchainError: the simulation failed.
+    """
+    report = firmware.folder / VERIFY_REPORT
+    # Whatever ends this before there is a new one, an older one must not say that all is well.
+    report.unlink(missing_ok=True)
+    store, model = session.runner.store, firmware.model
+    digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
+    reference = read_case_reference(store.path(digest))
+    image, run = _run_cases(firmware, len(reference.judged))
+    verified = VerifiedCases(
+        firmware=firmware,
+        image_sha256=Digest.of_bytes(image).sha256,
+        instructions=tuple(case.instructions for case in run.cases),
+        comparison=compare_cases(reference, [case.outputs for case in run.cases]),
+        report=report,
+    )
+    write_atomically(report, (json.dumps(verified.as_json(), indent=2) + "\n").encode())
+    return verified
+
+
+def _run_cases(firmware: BuiltFirmware, cases: int) -> tuple[bytes, SimulationResult]:
+    image = firmware.image.read_bytes()
+    result = simulate(
+        SimulationRequest(
+            board=firmware.board,
+            image=image,
+            elf=firmware.elf,
+            until_text=END_OF_CASES,
+            instruction_budget=instruction_budget(firmware, cases),
+        )
+    )
+    return image, result

@@ -1,0 +1,143 @@
+"""The steps that build the pinned tree for the machine itself, and run a model with it.
+
+```
+host library -> host runner -> judge
+```
+
+The judge computes what a firmware has to compute: the same interpreter and the same kernels as on
+the board, compiled for another processor by another compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from toolchain.actions import OutputOf, Step
+from toolchain.actions.model import Input
+from toolchain.layout import Layout
+
+HOST_LIBRARY = PurePosixPath("lib/libtensorflow-microlite.a")
+HOST_RUNNER = PurePosixPath("bin/run_model")
+JUDGED = PurePosixPath("judged.bin")
+
+HOST_ENVIRONMENT: Mapping[str, str] = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"}
+"""With what ``run_model`` runs where its numbers count.
+
+The C library has its functions of float more than once, with and without fused multiplications,
+and takes those that suit the processor; their results differ in the last bit.
+"""
+
+_ARCHITECTURE = "native"
+_BUILD_TYPE = "default"
+_MAKE = ("make", "-f", "tensorflow/lite/micro/tools/make/Makefile")
+_TREE = "/opt/tflm"
+# An output of a step that is another one's input has lost that it can be run.
+_RUN = 'install -m 0755 "$0" /tmp/run_model; exec /tmp/run_model "$@"'
+
+
+def host_library_name(*, sanitized: bool = False) -> str:
+    """Return the name of the step that compiles the library."""
+    return f"host library{_suffix(sanitized)}"
+
+
+def host_runner_name(*, sanitized: bool = False) -> str:
+    """Return the name of the step that links ``run_model``."""
+    return f"host runner{_suffix(sanitized)}"
+
+
+def host_library(layout: Layout, image: str, *, sanitized: bool = False) -> Step:
+    """Compile the runtime and its kernels for the machine itself: ``HOST_LIBRARY``.
+
+    Args:
+        layout: the checkout.
+        image: content name of the image ``host``.
+        sanitized: stop at a wrong address and at undefined behaviour.
+    """
+    return Step(
+        name=host_library_name(sanitized=sanitized),
+        image=image,
+        arguments=_make("microlite", sanitized),
+        inputs={PurePosixPath("tflm/Makefile"): layout.project / "tflm/Makefile"},
+        outputs=(HOST_LIBRARY,),
+        working_directory=_TREE,
+    )
+
+
+def host_runner(layout: Layout, image: str, *, sanitized: bool = False) -> Step:
+    """Compile and link ``run_model`` with the library of ``host_library``: ``HOST_RUNNER``.
+
+    Without ``sanitized`` it has the C library in it and runs in any image.
+
+    Args:
+        layout: the checkout.
+        image: content name of the image ``host``.
+        sanitized: as of the library.
+    """
+    folder = PurePosixPath("lib", f"{_ARCHITECTURE}_{_BUILD_TYPE}{'_sanitized' * sanitized}")
+    sources = sorted((layout.project / "tflm/host").glob("*.[ch]*"))
+    return Step(
+        name=host_runner_name(sanitized=sanitized),
+        image=image,
+        arguments=_make("host_runner", sanitized),
+        inputs={
+            PurePosixPath("tflm/Makefile"): layout.project / "tflm/Makefile",
+            **{PurePosixPath("tflm/host", path.name): path for path in sources},
+            folder / HOST_LIBRARY.name: OutputOf(
+                host_library_name(sanitized=sanitized), HOST_LIBRARY
+            ),
+        },
+        outputs=(HOST_RUNNER,),
+        working_directory=_TREE,
+    )
+
+
+def judge(
+    name: str,
+    image: str,
+    tflite: Input,
+    cases: Input,
+    *,
+    sanitized: bool = False,
+    arena_bytes: int | None = None,
+) -> Step:
+    """Run a model on cases, one after the other in one interpreter: ``JUDGED``.
+
+    Needs the steps of ``host_library`` and ``host_runner`` in its graph.
+
+    Args:
+        name: of the step.
+        image: content name of the image ``host``; without ``sanitized``, of any image.
+        tflite: the model.
+        cases: each case the bytes of all inputs, in the model's order; the outputs come likewise.
+        sanitized: with the runner that stops at a wrong address and at undefined behaviour.
+        arena_bytes: of the interpreter, whose pointers take twice as much as on a board; None for
+            more than any board has.
+    """
+    arena = () if arena_bytes is None else ("--arena", str(arena_bytes))
+    return Step(
+        name=name,
+        image=image,
+        arguments=(
+            *("sh", "-euc", _RUN, HOST_RUNNER.name),
+            *("model.tflite", "cases.bin", f"/out/{JUDGED}", *arena),
+        ),
+        inputs={
+            PurePosixPath(HOST_RUNNER.name): OutputOf(
+                host_runner_name(sanitized=sanitized), HOST_RUNNER
+            ),
+            PurePosixPath("model.tflite"): tflite,
+            PurePosixPath("cases.bin"): cases,
+        },
+        outputs=(JUDGED,),
+        environment=HOST_ENVIRONMENT,
+    )
+
+
+def _suffix(sanitized: bool) -> str:
+    return " sanitized" if sanitized else ""
+
+
+def _make(goal: str, sanitized: bool) -> tuple[str, ...]:
+    settings = (f"TARGET_ARCH={_ARCHITECTURE}", f"BUILD_TYPE={_BUILD_TYPE}")
+    return (*_MAKE, *settings, f"SANITIZE={int(sanitized)}", "GENDIR=/out", goal)
