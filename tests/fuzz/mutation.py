@@ -1,13 +1,13 @@
 """Changes ``.tflite`` files: what stands in their tables, how the tables hang together, or bytes.
 
-A mutant follows from its seed models, the seed number and its own number alone.
+A mutant follows from the file that it is made of and the random numbers alone.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -200,6 +200,13 @@ class _Mutant:
         self.put(one, second)
         self.put(other, first)
 
+    def scales(self) -> None:
+        """Several scales times the same number, so that those of a bias may still be right."""
+        factor = 2.0 ** self.random.choice((-30, -12, -3, -1, 1, 3, 12, 30))
+        for site in self.sites("value"):
+            if site.form == "f" and self.random.random() < 0.7:
+                self.put(site, self.seed.number(site) * factor)
+
     def length(self) -> None:
         site = self.random.choice(self.sites("length"))
         self.put(site, _other(self.random, site.form, self.seed.number(site)))
@@ -264,6 +271,7 @@ _CHANGES: Mapping[Callable[[_Mutant], None], int] = {
     _Mutant.one_value: 40,
     _Mutant.equal_values: 10,
     _Mutant.exchanged_values: 8,
+    _Mutant.scales: 6,
     _Mutant.content: 10,
     _Mutant.slot: 7,
     _Mutant.offset: 8,
@@ -275,13 +283,10 @@ _CHANGES: Mapping[Callable[[_Mutant], None], int] = {
 }
 
 
-def mutants(seeds: Sequence[Anatomy], seed: int, numbers: Iterator[int]) -> Iterator[bytes]:
-    """Return the mutants of these numbers."""
-    for number in numbers:
-        random = Random(f"{seed} {number}")
-        mutant = _Mutant(random.choice(seeds), random)
-        for change in random.choices(
-            list(_CHANGES), list(_CHANGES.values()), k=random.choice((1, 1, 1, 1, 2, 3))
-        ):
-            change(mutant)
-        yield bytes(mutant.data)
+def mutant(base: Anatomy, random: Random) -> bytes:
+    """Return the file with one to three changes."""
+    changing = _Mutant(base, random)
+    count = random.choice((1, 1, 1, 1, 2, 3))
+    for change in random.choices(list(_CHANGES), list(_CHANGES.values()), k=count):
+        change(changing)
+    return bytes(changing.data)
