@@ -199,13 +199,12 @@ def _softmax(node: Node) -> None:
             "{kernel} halts the device unless their product is more than 2**-26",
             _QUANTISE,
         )
-    # The sum of the exponentials has 12 bits before the point; it is shifted by 31 bits and by its
-    # own length less those of the result, and 31 places are the most there are.
-    most = 511 if _is_8bit(node.output) else 4095
-    if depth > most:
+    # The sum of the exponentials has 12 bits before the point, and each is 1 at most. (From 512
+    # equal 8-bit values on, the kernel shifts by 32 places; the board then gives 1/256 for 0.)
+    if depth > 4095:
         raise node.refusal(
             f"is over {depth} values, of tensor {source.name}",
-            f"{{kernel}} computes wrongly with more than {most} quantised ones that are alike",
+            _WRAPS_AROUND,
             "leave the softmax out of the network: the largest value keeps its place without it",
         )
 

@@ -1,12 +1,14 @@
-"""Runs in the train image: ``python model_seeds.py OUT`` writes small models of many operators.
+"""Runs in the train image: ``python model_seeds.py OUT`` writes ``seeds.tar``: small models.
 
 Those are what the fuzz run changes. The converter writes each as it writes users' models.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -153,8 +155,12 @@ SEEDS: dict[str, tuple[Callable[[bool], bytes], str]] = {
         "float",
     ),
     "padding": (
-        function((1, 2, 2, 1), lambda x: tf.nn.relu(tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]]))),
+        function((1, 2, 2, 1), lambda x: tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]])),
         "both",
+    ),
+    "limits": (
+        function((2, 3), lambda x: tf.nn.relu(tf.nn.relu6(x) - tf.reshape(x, [2, 3]))),
+        "float",
     ),
     "padding_with": (
         function((2, 3), lambda x: tf.pad(x, [[1, 0], [2, 1]], constant_values=0.5)),
@@ -187,16 +193,15 @@ SEEDS: dict[str, tuple[Callable[[bool], bytes], str]] = {
 }
 
 
-def names() -> list[str]:
-    kinds = {"both": ("float", "int8"), "float": ("float",)}
-    return [f"{name}_{kind}" for name, (_, made) in SEEDS.items() for kind in kinds[made]]
-
-
 def main(out: Path) -> None:
-    for name in names():
-        seed, _, kind = name.rpartition("_")
-        make, _ = SEEDS[seed]
-        (out / f"{name}.tflite").write_bytes(make(kind == "int8"))
+    kinds = {"both": ("float", "int8"), "float": ("float",)}
+    with tarfile.open(out / "seeds.tar", "w") as archive:
+        for name, (make, made) in SEEDS.items():
+            for kind in kinds[made]:
+                data = make(kind == "int8")
+                entry = tarfile.TarInfo(f"{name}_{kind}")
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
 
 
 if __name__ == "__main__":
