@@ -24,6 +24,13 @@ def require_lifetimes(graph: Graph) -> None:
             why="there is nothing to compute",
             next_step="convert a network with at least one layer",
         )
+    for ends, name in ((graph.inputs, "inputs"), (graph.outputs, "outputs")):
+        if not ends:
+            raise UnsupportedModelError(
+                f"the model has no {name}",
+                why="it would compute the same each time, or nothing that can be seen",
+                next_step="convert a network with an input and an output",
+            )
     written: set[int] = set()
     for index in _writings(graph):
         _require_writable(graph.tensors[index], again=index in written)

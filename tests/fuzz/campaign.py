@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 import time
 import traceback
 from collections import Counter
@@ -245,8 +244,3 @@ def _known(data: bytes, reason: str) -> Known | None:
         if reason.startswith(known.verdict) and any(known.concerns(node) for node in nodes):
             return known
     return None
-
-
-def batch_of(models: Iterable[bytes]) -> bytes:
-    """Return what ``run_model --batch`` reads."""
-    return b"".join(struct.pack("<I", len(model)) + model for model in models)

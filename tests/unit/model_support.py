@@ -314,6 +314,27 @@ def with_operator(model: Model, **fields: Any) -> Model:
     return dataclasses.replace(model, operators=[dataclasses.replace(operator, **fields)])
 
 
+def one_operator(
+    name: str,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    version: int = 1,
+    **values: float,
+) -> Model:
+    """Return a model of one operator; what is neither constant nor a variable is its input."""
+    code = next(code for code, each in NAME_OF_CODE.items() if each == name)
+    count = len(inputs)
+    operator = Operator(
+        code,
+        range(count),
+        range(count, count + len(outputs)),
+        version,
+        options(code, **values) if name in OPTIONS else None,
+    )
+    given = [at for at, each in enumerate(inputs) if not each.data and not each.variable]
+    return Model([*inputs, *outputs], [operator], given, operator.outputs)
+
+
 def unary(
     code: int, source: Tensor, result: Tensor, version: int = 2, options: Table | None = None
 ) -> Model:
