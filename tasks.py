@@ -110,6 +110,7 @@ def _arena(text: str) -> int | None:
         "inputs": _INPUTS_HELP,
         "arena": _ARENA_HELP,
         "jobs": "steps run side by side; 0 for as many as there are processors",
+        "bundle": "file made by ./invoke bundle, from which everything pinned is taken",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -124,6 +125,7 @@ def build(
     inputs: str = "",
     arena: str = "",
     jobs: str = "0",
+    bundle: str = "",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
@@ -135,6 +137,10 @@ def build(
     from toolchain.pipeline import find_build_type
     from toolchain.render import arena_line, artifact_table, next_commands, size_bars
 
+    if bundle:
+        from toolchain.environment import BUNDLE_VARIABLE
+
+        os.environ[BUNDLE_VARIABLE] = bundle
     side_by_side = whole_number("--jobs", jobs, at_least=0)
     boards = find_targets(project_layout(), target)
     chosen = chosen_model(model, representative, inputs)
@@ -479,14 +485,35 @@ def schemas(_context: Context, check: bool = False) -> None:
     _show("\n".join(f"wrote {shown_path(path)}" for path in changed) or f"{FOLDER} is up to date")
 
 
-@task(help={"json": "print the result as JSON", "quiet": "print the result only"})
+@task(
+    help={
+        "push": "registry to push them to by their content names, such as registry.example:5000/me",
+        "pull": "registry to ask before an image is made; TOOLCHAIN_REGISTRY sets it for all tasks",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
 @_command
-def images(_context: Context, quiet: bool = False, json: bool = False) -> None:
-    """Make the container images that the steps need; list them with their sizes."""
-    from toolchain.commands.images import ensure_all_images
+def images(
+    _context: Context, push: str = "", pull: str = "", quiet: bool = False, json: bool = False
+) -> None:
+    """Make the container images that the steps need; list, push or pull them."""
+    from toolchain.commands.images import ensure_all_images, push_all_images
+    from toolchain.errors import UsageError
     from toolchain.render import table
 
-    found = ensure_all_images(_reporter(quiet or json))
+    reporter = _reporter(quiet or json)
+    if push and pull:
+        raise UsageError("--push and --pull exclude each other", next_step="leave one out")
+    if push:
+        pushed = push_all_images(reporter, push)
+        if json:
+            _show_json("pushed-images", images=_dicts(pushed))
+            return
+        rows = [[item.reference, item.manifest] for item in pushed]
+        _show(table(["image", "manifest"], rows, frozenset()))
+        return
+    found = ensure_all_images(reporter, registry=pull)
     if json:
         _show_json("images", images=_dicts(found))
         return
@@ -496,6 +523,28 @@ def images(_context: Context, quiet: bool = False, json: bool = False) -> None:
             [[image.name, f"{image.size_bytes / 1e6:,.0f}"] for image in found],
             frozenset({1}),
         )
+    )
+
+
+@task(
+    help={
+        "out": "file to write; build/tinyml-toolchain-bundle.tar when not given",
+        "json": "print the result as JSON",
+    }
+)
+@_command
+def bundle(_context: Context, out: str = "", json: bool = False) -> None:
+    """Write everything pinned to one file, for ./invoke build --bundle FILE without network."""
+    from toolchain.commands.bundle import make_bundle
+    from toolchain.render import shown_path
+
+    made = make_bundle(_reporter(json), Path(out).expanduser().absolute() if out else None)
+    if json:
+        _show_json("bundle", **dataclasses.asdict(made))
+        return
+    _show(
+        f"{shown_path(made.path)}: {made.files} files, {made.digest.size_bytes / 1e6:,.0f} MB\n"
+        f"sha256 {made.digest.sha256}"
     )
 
 
@@ -538,21 +587,110 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
         raise Exit(code=code)
 
 
-@task(help={"cache": "also remove downloads, step results, and the private engine with its images"})
+@task(help={"json": "print the result as JSON"})
 @_command
-def clean(_context: Context, cache: bool = False) -> None:
+def cache(_context: Context, json: bool = False) -> None:
+    """Show the cache's parts, sizes and bound; 'cache export' and 'cache import' carry it on."""
+    from toolchain.commands.cache import report_cache
+    from toolchain.render import cache_table
+
+    found = report_cache()
+    if json:
+        _show_json("cache", **dataclasses.asdict(found))
+        return
+    _show(cache_table(found))
+
+
+@task(
+    positional=["folder"],
+    help={
+        "folder": "where to; missing, or an export to be added to",
+        "target": "board whose builds are wanted, or all; everything in the cache when not given",
+        "json": "print the result as JSON",
+    },
+)
+@_command
+def cache_export(_context: Context, folder: str, target: str = "", json: bool = False) -> None:
+    """Write step results to a folder, to be imported elsewhere (./invoke cache export FOLDER)."""
+    from toolchain.commands.cache import export_cache
+    from toolchain.render import exchange_line
+
+    done = export_cache(_reporter(json), Path(folder).expanduser().absolute(), target)
+    if json:
+        _show_json("cache-export", **dataclasses.asdict(done))
+        return
+    _show(f"exported {exchange_line(done)}")
+
+
+@task(
+    positional=["folder"],
+    help={"folder": "an export", "json": "print the result as JSON"},
+)
+@_command
+def cache_import(_context: Context, folder: str, json: bool = False) -> None:
+    """Take the step results of an export, each one checked (./invoke cache import FOLDER)."""
+    from toolchain.commands.cache import import_cache
+    from toolchain.render import exchange_line
+
+    done = import_cache(_reporter(json), Path(folder).expanduser().absolute())
+    if json:
+        _show_json("cache-import", **dataclasses.asdict(done))
+        return
+    _show(f"imported {exchange_line(done)}")
+
+
+@task(
+    help={
+        "cache": "also remove downloads, step results, and the private engine with its images",
+        "images": "also remove this project's images from the engine, beside those of this "
+        "checkout, and what other builds of them left",
+        "dry-run": "say what would go, with sizes, and remove nothing",
+        "json": "print the result as JSON",
+    }
+)
+@_command
+def clean(
+    _context: Context,
+    cache: bool = False,
+    images: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
     """Remove build/; with --cache also the user's cache, which all checkouts share."""
     from toolchain.commands.clean import clean as run
 
-    run(_reporter(False), cache=cache)
+    done = run(_reporter(json), cache=cache, images=images, dry_run=dry_run)
+    if json:
+        _show_json("clean", removed=not dry_run, items=_dicts(done))
 
 
-@task(help={"update": "take the mirror's current packages and make the locks anew"})
+@task(
+    help={
+        "check": "compare with what is offered today: what is outdated, what has vanished",
+        "update": "take the mirror's current packages and make the locks anew",
+        "json": "print the result of --check as JSON",
+    }
+)
 @_command
-def pins(_context: Context, update: bool = False) -> None:
-    """Check that the locks agree with pins.toml; with --update make them anew."""
+def pins(_context: Context, check: bool = False, update: bool = False, json: bool = False) -> None:
+    """Check that the locks agree with pins.toml; compare with what is offered, or take that."""
     from toolchain.commands import pins as command
+    from toolchain.errors import UsageError
+    from toolchain.pins_check import vanished_error
+    from toolchain.render import pins_table
 
+    if check and update:
+        raise UsageError("--check and --update exclude each other", next_step="leave one out")
+    if check:
+        states = command.check_offers(_reporter(json))
+        if json:
+            _show_json("pins", pins=_dicts(states))
+        else:
+            _show(pins_table(states))
+        error = vanished_error(states)
+        if error is not None:
+            raise error
+        return
     if not update:
         command.check(_reporter(False))
         return

@@ -1,7 +1,8 @@
 """Makes the checkout's ``.venv`` from hash-locked requirements; standard library only.
 
 Run by ``./invoke`` with the system's Python before anything is installed, as
-``environment.py VENV LOCK``, and imported by the test task to add the test requirements.
+``environment.py VENV LOCK``, and imported by the test task to add the test requirements. Where
+``TOOLCHAIN_BUNDLE`` names an offline bundle, the wheels are taken from it and no index is asked.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import venv
 from pathlib import Path
 
 EXIT_CODE = 8
 NO_INSTALL_VARIABLE = "TOOLCHAIN_NO_INSTALL"
+BUNDLE_VARIABLE = "TOOLCHAIN_BUNDLE"
+"""A file that ``./invoke bundle`` made: everything pinned is taken from it."""
 
 
 class EnvironmentSetupError(Exception):
@@ -49,8 +54,38 @@ def _install_venv_module() -> None:
             raise EnvironmentSetupError(f"apt could not install {package}.\n{advice}")
 
 
-def install(environment: Path, lock: Path) -> None:
+def extract_wheels(bundle: Path, folder: Path) -> None:
+    """Put the wheels of an offline bundle into ``folder``; pip checks them against the lock.
+
+    Raises:
+        EnvironmentSetupError: it is no bundle, or damaged.
+    """
+    try:
+        with tarfile.open(bundle, "r:") as archive:
+            for entry in archive:
+                place, _, name = entry.name.rpartition("/")
+                content = archive.extractfile(entry) if entry.isfile() else None
+                if place == "wheels" and name.endswith(".whl") and content is not None:
+                    with (folder / name).open("wb") as target:
+                        shutil.copyfileobj(content, target)
+        if not any(folder.iterdir()):
+            raise tarfile.TarError("there are no wheels in it")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise EnvironmentSetupError(
+            f"the bundle {bundle} cannot be read: {error}\n"
+            f"  why:  {BUNDLE_VARIABLE} or --bundle names it; it may not have been copied "
+            "completely.\n"
+            "  next: compare its sha256 with what ./invoke bundle printed, or unset it."
+        ) from error
+
+
+def install(environment: Path, lock: Path, wheels: Path | None = None) -> None:
     """Install exactly what ``lock`` lists into ``environment`` and remember that it was done.
+
+    Args:
+        environment: the virtual environment.
+        lock: requirements with the digest of every file.
+        wheels: folder of files to take; then no index is asked.
 
     Raises:
         EnvironmentSetupError: pip could not install it.
@@ -59,8 +94,16 @@ def install(environment: Path, lock: Path) -> None:
         str(environment / "bin" / "python"),
         *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
         *("--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)),
+        *(("--no-index", "--find-links", str(wheels)) if wheels else ()),
     ]
     if subprocess.run(arguments, stdout=sys.stderr, check=False).returncode != 0:
+        if wheels:
+            raise EnvironmentSetupError(
+                f"pip could not install {lock.name} from the bundle.\n"
+                "  why:  it was made by another version of this project or for another processor, "
+                "or a file in it is not the pinned one; the lines above tell.\n"
+                "  next: make a new one with ./invoke bundle, on a machine with network."
+            )
         raise EnvironmentSetupError(
             f"pip could not install {lock.name}.\n"
             "  why:  no network, a proxy or certificate that pip does not know, "
@@ -83,16 +126,26 @@ def make(environment: Path, lock: Path) -> None:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if is_current(environment, lock):
             return
-        print(f"invoke: making {environment.name} from {lock.name}", file=sys.stderr, flush=True)
-        if importlib.util.find_spec("ensurepip") is None:
-            _install_venv_module()
-        try:
-            if environment.is_symlink() or environment.is_file():
-                environment.unlink()
-            venv.create(environment, clear=True, with_pip=True, symlinks=True)
-        except subprocess.CalledProcessError as error:
-            raise EnvironmentSetupError(f"{environment} could not be made: {error}") from error
-        install(environment, lock)
+        bundle = os.environ.get(BUNDLE_VARIABLE)
+        if not bundle:
+            _make_anew(environment, lock, None)
+            return
+        with tempfile.TemporaryDirectory(prefix="tinyml-wheels-") as folder:
+            extract_wheels(Path(bundle), Path(folder))
+            _make_anew(environment, lock, Path(folder))
+
+
+def _make_anew(environment: Path, lock: Path, wheels: Path | None) -> None:
+    print(f"invoke: making {environment.name} from {lock.name}", file=sys.stderr, flush=True)
+    if importlib.util.find_spec("ensurepip") is None:
+        _install_venv_module()
+    try:
+        if environment.is_symlink() or environment.is_file():
+            environment.unlink()
+        venv.create(environment, clear=True, with_pip=True, symlinks=True)
+    except subprocess.CalledProcessError as error:
+        raise EnvironmentSetupError(f"{environment} could not be made: {error}") from error
+    install(environment, lock, wheels)
 
 
 def main(arguments: list[str]) -> int:

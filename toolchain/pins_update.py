@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ _LAST_LINES = 8
 
 def lock_text(
     requirements: Mapping[str, str],
-    options: list[str],
+    options: Sequence[str],
     environ: Mapping[str, str] = os.environ,
     *,
     constraints: str = "",
@@ -48,6 +49,23 @@ def lock_text(
         options: which Pythons and platforms, in uv's words.
         environ: proxies, certificates and index settings for uv.
         constraints: another lock, whose versions are taken where it has them.
+
+    Raises:
+        PinsError: the requirements cannot be met together, or uv is not installed.
+        NetworkError: the index cannot be reached.
+    """
+    wanted = [f"{name}=={version}" for name, version in sorted(requirements.items())]
+    return compiled(wanted, options, environ, constraints=constraints)
+
+
+def compiled(
+    wanted: Iterable[str],
+    options: Sequence[str],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    constraints: str = "",
+) -> str:
+    """Return a hash lock of ``wanted``, requirements with or without a version; as ``lock_text``.
 
     Raises:
         PinsError: the requirements cannot be met together, or uv is not installed.
@@ -66,7 +84,7 @@ def lock_text(
                 *("--no-annotate", "--only-binary", ":all:", "--quiet", "--constraint", known.name),
                 *options,
             ],
-            input="".join(f"{name}=={version}\n" for name, version in sorted(requirements.items())),
+            input="".join(f"{line}\n" for line in wanted),
             env=_uv_environment(environ),
             capture_output=True,
             text=True,
@@ -96,6 +114,36 @@ def _uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in said.items() if value} | dict(environ)
 
 
+@dataclass(frozen=True)
+class Lock:
+    """How a lock is made.
+
+    Attributes:
+        name: its file.
+        requirements: exact version by name.
+        options: which Pythons and platforms, in uv's words.
+        below: another lock, whose versions it takes where both have a package; may be empty.
+    """
+
+    name: str
+    requirements: Mapping[str, str]
+    options: tuple[str, ...]
+    below: str
+
+
+def locks(pins: Pins) -> tuple[Lock, ...]:
+    """Return all locks; one that another takes versions from comes before it."""
+    host = dict(pins.host.requirements)
+    universal = ("--universal", "--python-version", min(pins.host.python, key=_minor))
+    train = ("--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM)
+    return (
+        Lock(HOST_LOCK, host, universal, ""),
+        Lock(TEST_LOCK, {**host, **pins.test.requirements}, universal, HOST_LOCK),
+        Lock(TRAIN_LOCK, dict(pins.train.requirements), train, ""),
+        Lock(NOTEBOOK_LOCK, dict(pins.notebook.requirements), train, TRAIN_LOCK),
+    )
+
+
 def update_locks(
     layout: Layout, reporter: Reporter, environ: Mapping[str, str] = os.environ
 ) -> None:
@@ -106,20 +154,14 @@ def update_locks(
         NetworkError: the index cannot be reached.
     """
     pins = load_pins(layout.project / PINS_FILE)
-    host = dict(pins.host.requirements)
-    universal = ["--universal", "--python-version", min(pins.host.python, key=_minor)]
-    train = ["--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM]
     texts: dict[str, str] = {}
     with reporter.activity("locking Python requirements") as activity:
-        for name, requirements, options, below in (
-            (HOST_LOCK, host, universal, ""),
-            (TEST_LOCK, {**host, **pins.test.requirements}, universal, HOST_LOCK),
-            (TRAIN_LOCK, dict(pins.train.requirements), train, ""),
-            (NOTEBOOK_LOCK, dict(pins.notebook.requirements), train, TRAIN_LOCK),
-        ):
-            activity.update(name)
-            known = texts.get(below, "")
-            texts[name] = lock_text(requirements, options, environ, constraints=known)
+        for lock in locks(pins):
+            activity.update(lock.name)
+            known = texts.get(lock.below, "")
+            texts[lock.name] = lock_text(
+                lock.requirements, lock.options, environ, constraints=known
+            )
     for name, text in texts.items():
         _replace(layout.project / name, text)
         reporter.step(f"{name} made anew")

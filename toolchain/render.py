@@ -15,12 +15,15 @@ from toolchain.firmware.size import SizeReport
 from toolchain.pipeline import BuildType, GivenModel, Model
 
 if TYPE_CHECKING:
+    from toolchain.actions.exchange import Exchanged
     from toolchain.boards import Board
     from toolchain.case_verification import Agreement as CaseAgreement
+    from toolchain.commands.cache import CacheReport
     from toolchain.commands.simulate import SimulatedRun
     from toolchain.commands.train import Trained
     from toolchain.commands.verify import Verified, VerifiedFirmware
     from toolchain.commands.verify_cases import VerifiedCases
+    from toolchain.pins_check import PinState
 
 _BAR_WIDTH = 30
 _SHADES = "█▓▒░▚▞▪▤"
@@ -343,3 +346,45 @@ def _sine_table(verified: Sequence[VerifiedFirmware]) -> str:
             *used,
         ]
     )
+
+
+def cache_table(report: CacheReport) -> str:
+    """Return the cache's parts with their sizes, and its bound."""
+    rows = [
+        [part.name, f"{part.files:,}", f"{part.size_bytes / 1e6:,.1f}"]
+        for part in report.parts
+        if part.files
+    ]
+    limit = "no bound" if report.limit_bytes is None else f"{report.limit_bytes / 1e6:,.0f} MB"
+    return "\n".join(
+        [
+            table([str(report.folder), "files", "MB"], rows, frozenset({1, 2})),
+            "",
+            f"results, inputs, outputs and downloads: {report.bounded_bytes / 1e6:,.1f} MB, "
+            f"kept within {limit} (TOOLCHAIN_CACHE_LIMIT)",
+        ]
+    )
+
+
+def exchange_line(done: Exchanged) -> str:
+    """Return what an export or import of step results came to."""
+    return (
+        f"{done.results} results with {done.copied_bytes / 1e6:,.1f} MB of outputs; "
+        f"{done.known} were there already"
+        + (f", {done.refused} were left out" if done.refused else "")
+    )
+
+
+def pins_table(states: Sequence[PinState]) -> str:
+    """Return the pins that are not current, and how many are."""
+    rows = [
+        [state.state, state.kind, state.name, state.pinned, state.offered, state.note]
+        for state in states
+        if state.state != "current"
+    ]
+    current = sum(state.state == "current" for state in states)
+    summary = f"{current} of {len(states)} pins are current"
+    if not rows:
+        return summary
+    headings = ["state", "kind", "name", "pinned", "offered", "note"]
+    return "\n".join([table(headings, sorted(rows), frozenset()), "", summary])

@@ -14,10 +14,11 @@ from tests.blackbox.support import TARGET, Checkout, sha256
 from toolchain.boards import board_names
 
 TASKS = (
-    *("build", "clean", "images", "pins", "plan", "shell"),
+    *("build", "bundle", "cache", "cache-export", "cache-import", "clean", "images", "pins"),
+    *("plan", "shell"),
     *("flash", "schemas", "simulate", "targets", "test", "train", "verify"),
 )
-WITH_JSON = ("build", "simulate", "verify", "plan", "targets", "images")
+WITH_JSON = ("build", "simulate", "verify", "plan", "targets", "images", "cache")
 
 
 def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
@@ -25,7 +26,7 @@ def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
 ) -> None:
     documents = {}
     for command in WITH_JSON:
-        board = () if command in {"targets", "images"} else ("--target", TARGET)
+        board = () if command in {"targets", "images", "cache"} else ("--target", TARGET)
         done = built.invoke(command, *board, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
@@ -38,6 +39,7 @@ def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
         "plan": "tinyml-toolchain/plan/1",
         "targets": "tinyml-toolchain/targets/1",
         "images": "tinyml-toolchain/images/1",
+        "cache": "tinyml-toolchain/cache/1",
     }
     (firmware,) = documents["build"]["firmwares"]
     assert {Path(each["path"]).name for each in firmware["artifacts"]} >= {

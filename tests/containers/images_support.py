@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import http
+import http.client
 import io
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.registry_support import closed_port
 from toolchain.engine import Engine
 from toolchain.images.definition import WORK_LABEL
 from toolchain.layout import Layout, project_layout
@@ -101,3 +107,55 @@ def wait_for(condition: Callable[[], Any]) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError("it did not come about")
+
+
+@functools.cache
+def registry_program() -> Path | None:
+    """Return Debian's docker-registry: the installed one, or one unpacked for this session."""
+    installed = shutil.which("docker-registry")
+    if installed:
+        return Path(installed)
+    folder = Path(tempfile.mkdtemp(prefix="docker-registry-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for command in (
+        ["apt-get", "download", "docker-registry"],
+        ["sh", "-c", 'dpkg -x docker-registry_*.deb "$1"', "sh", str(folder)],
+    ):
+        try:
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return folder / "usr/bin/docker-registry"
+
+
+@contextmanager
+def running_registry(folder: Path) -> Iterator[int]:
+    """Run an image registry as companies do, with its data in ``folder``, and yield its port."""
+    program = registry_program()
+    if program is None:
+        pytest.skip("not run: docker-registry is not installed and apt does not give it")
+    port = closed_port()
+    folder.mkdir()
+    (folder / "registry.yml").write_text(
+        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: "
+        f"{folder}/data\nhttp:\n  addr: 127.0.0.1:{port}\n"
+    )
+    command = [str(program), "serve", str(folder / "registry.yml")]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
+        try:
+            wait_for(lambda: _answers(port))
+            yield port
+        finally:
+            process.terminate()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()

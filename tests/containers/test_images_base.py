@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.containers.images_support import work_left
+from tests.containers.images_support import running_registry, work_left
 from tests.containers.sandbox_support import SilentReporter
 from tests.unit.image_registry_support import offer_image
 from tests.unit.registry_support import Server, closed_port, serve, silent_port
@@ -165,37 +163,18 @@ def test_a_bootstrap_without_mirror_is_a_matter_of_the_network(pins: Pins, tmp_p
     assert "cannot be reached" in caught.value.why
 
 
-_REGISTRY = shutil.which("docker-registry")
-
-
-@pytest.mark.skipif(_REGISTRY is None, reason="Debian's package docker-registry is not installed")
 def test_the_base_is_pulled_from_a_registry_as_companies_run_it(
     engine: Engine, pins: Pins, base_image: str, server: Server, tmp_path: Path
 ) -> None:
-    port = closed_port()
-    (tmp_path / "registry.yml").write_text(
-        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: "
-        f"{tmp_path}/data\nhttp:\n  addr: 127.0.0.1:{port}\n"
-    )
-    command = [str(_REGISTRY), "serve", str(tmp_path / "registry.yml")]
-    repository = f"127.0.0.1:{port}/{REPOSITORY}"
-    server.port = port
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            engine.client.images.get(base_image).tag(repository, "x")
-            for _ in range(100):
-                events = list(
-                    engine.client.images.push(repository, tag="x", stream=True, decode=True)
-                )
-                digests = [event["aux"]["Digest"] for event in events if "aux" in event]
-                if digests:
-                    break
-                time.sleep(0.1)
-            engine.client.images.remove(f"{repository}:x")
-            debian = pinned(pins, port, digests[0])
-            assert pull_base(engine, NAME, LABELS, debian, SilentReporter()) == ""
-        finally:
-            process.terminate()
+    with running_registry(tmp_path / "registry") as port:
+        server.port = port
+        repository = f"127.0.0.1:{port}/{REPOSITORY}"
+        engine.client.images.get(base_image).tag(repository, "x")
+        events = engine.client.images.push(repository, tag="x", stream=True, decode=True)
+        (digest,) = (event["aux"]["Digest"] for event in events if "aux" in event)
+        engine.client.images.remove(f"{repository}:x")
+        debian = pinned(pins, port, digest)
+        assert pull_base(engine, NAME, LABELS, debian, SilentReporter()) == ""
     layers = [
         engine.client.images.get(name).attrs["RootFS"]["Layers"] for name in (NAME, base_image)
     ]

@@ -36,6 +36,7 @@ from toolchain.images.site import (
 )
 from toolchain.layout import Layout
 from toolchain.pins import FilePin, Pins, TflmPins, parse_lock
+from toolchain.pins_check import check_crate, check_packages
 
 WHEEL = "/files/tiny-1.0-py3-none-any.whl"
 CRATE = "/crates/tinycrate/1.0.0"
@@ -498,3 +499,44 @@ def test_a_bare_site_gives_the_container_nothing(
     with open_fetch_container(engine, base_image, own, bare) as container:
         names = container.run(["bash", "-c", "compgen -e"], "the settings").split()
     assert {name for name in names if "proxy" in name.lower() or "CERT" in name} == set()
+
+
+def test_pinned_packages_are_compared_with_what_the_index_offers(
+    container: FetchContainer, pins: Pins, server: Server
+) -> None:
+    content = server.files[DEB]
+    good = FilePin(version="1.0", sha256=sha256(content), size=len(content))
+    ask_apt(container, pins, server.url)
+    packages = {"tinydeb": good}
+
+    def states(packages: dict[str, FilePin]) -> dict[str, tuple[str, str]]:
+        found = check_packages(container, packages, "pins.toml")
+        return {state.name: (state.state, state.offered) for state in found}
+
+    assert states(packages) == {"tinydeb": ("current", "1.0")}
+    older = good.model_copy(update={"version": "0.9"})
+    assert states({"tinydeb": older, "absentdeb": good}) == {
+        "tinydeb": ("vanished", "1.0"),
+        "absentdeb": ("vanished", ""),
+    }
+    (state,) = check_packages(container, {"tinydeb": other_digest(good)}, "pins.toml")
+    assert (state.state, state.note) == ("vanished", "the mirror has another file of this version")
+
+
+def test_a_pinned_crate_is_compared_with_what_its_registry_offers(
+    container: FetchContainer, pins: Pins, server: Server
+) -> None:
+    place = at(container, server.url)
+    pin = tiny_crate(pins, server)
+    assert check_crate(place, pin, "pins.toml").state == "current"
+    gone = pin.model_copy(update={"version": "0.9.0"})
+    state = check_crate(place, gone, "pins.toml")
+    assert (state.state, state.pinned) == ("vanished", "0.9.0")
+    index = "/index/ti/ny/tinycrate"
+    older, newer = server.files[index], server.files[index].replace(b"1.0.0", b"1.2.0")
+    server.files[index] = older + newer
+    try:
+        outdated = check_crate(at(container, server.url), pin, "pins.toml")
+    finally:
+        server.files[index] = older
+    assert (outdated.state, outdated.offered) == ("outdated", "1.2.0")

@@ -11,8 +11,10 @@ import pytest
 from tests.containers.images_support import tiny_root
 from tests.containers.sandbox_support import SilentReporter
 from tests.unit.engine_support import open_folder
+from toolchain.commands import clean as clean_module
 from toolchain.engine import Engine, discovery, open_engine
 from toolchain.engine.connection import find_dockerd
+from toolchain.images import image_name, project_pins
 from toolchain.images.base import import_base
 from toolchain.images.build import BuildInputs, build_image
 from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL
@@ -86,3 +88,41 @@ def test_what_is_not_kept_goes_and_parents_and_others_stay(
     assert {name for image in engine.client.images.list() for name in image.tags} == {
         "somebody/else:1"
     }
+
+
+def test_cleaning_lists_old_images_first_and_keeps_this_checkouts(
+    own: tuple[Engine, Layout], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, layout = own
+    current = image_name("base", project_pins(layout), layout)
+    archive = tmp_path / "tiny.tar"
+    archive.write_bytes(tiny_root())
+    for name in (current, "tinyml-toolchain/base:old", "tinyml-toolchain/base:used"):
+        import_base(engine, archive, name, {KIND_LABEL: "base", CONTENT_LABEL: name})
+    # A second image of the same name leaves the first without any.
+    import_base(engine, archive, current, {KIND_LABEL: "base", CONTENT_LABEL: "again"})
+    import_base(engine, archive, "somebody/else:1", {})
+    used = engine.client.containers.create("tinyml-toolchain/base:used", ["/sleep"])
+    monkeypatch.setenv("DOCKER_HOST", engine.address.url)
+    elsewhere = Layout(layout.project, layout.cache)
+    monkeypatch.setattr(clean_module, "project_layout", lambda: elsewhere)
+    monkeypatch.setattr(Layout, "build", property(lambda _: tmp_path / "absent"))
+
+    def names() -> set[str]:
+        return {name for image in engine.client.images.list() for name in image.tags}
+
+    before, reporter = names(), SilentReporter()
+    listed = clean_module.clean(reporter, cache=False, images=True, dry_run=True)
+    assert names() == before
+    assert len(engine.client.images.list()) == 5
+    told = {item.what for item in listed}
+    (nameless,) = (what for what in told if what.startswith("sha256:"))
+    assert told == {"tinyml-toolchain/base:old", "tinyml-toolchain/base:used", nameless}
+    assert all(note.startswith("would remove ") for note in reporter.notes)
+
+    done = clean_module.clean(SilentReporter(), cache=False, images=True)
+    assert {item.what for item in done} == {"tinyml-toolchain/base:old", nameless}
+    assert names() == {current, "tinyml-toolchain/base:used", "somebody/else:1"}
+    used.remove()
+    assert len(clean_module.clean(SilentReporter(), cache=False, images=True)) == 1
+    assert names() == {current, "somebody/else:1"}

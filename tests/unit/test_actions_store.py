@@ -194,7 +194,8 @@ def test_concurrent_writers_leave_whole_blobs_and_nothing_else(tmp_path: Path) -
 def test_what_a_killed_writer_left_is_removed_after_a_day(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = tmp_path / "cas" / "tmp" / "1-dead"
+    # No process has this number: it is beyond what a kernel gives.
+    left = tmp_path / "cas" / "tmp" / "4194305-dead"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     store.put_bytes(b"a")

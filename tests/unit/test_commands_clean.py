@@ -30,15 +30,16 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return layout
 
 
-def clean(*, cache: bool) -> list[str]:
+def clean(*, cache: bool, dry_run: bool = False) -> list[str]:
     reporter = RecordingReporter()
-    module.clean(reporter, cache=cache)
+    done = module.clean(reporter, cache=cache, dry_run=dry_run)
+    assert len(reporter.notes) == max(len(done), 1)
     return reporter.notes
 
 
 def test_only_outputs_go_by_default(layout: Layout) -> None:
     before = files_under(layout.cache)
-    assert clean(cache=False) == [f"removed {layout.build}"]
+    assert clean(cache=False) == [f"removed {layout.build} (0.0 MB)"]
     assert files_under(layout.project) == {"mine": b"content"}
     assert files_under(layout.cache).items() >= before.items()
     assert clean(cache=False) == ["there is nothing to remove"]
@@ -75,3 +76,22 @@ def test_nothing_goes_while_another_checkout_uses_the_cache(layout: Layout) -> N
     assert (layout.store / "blob").exists()
     clean(cache=True)
     assert not layout.store.exists()
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_dry_run_says_what_would_go_and_removes_nothing(layout: Layout, cache: bool) -> None:
+    before = {**files_under(layout.project), **files_under(layout.cache)}
+    said = clean(cache=cache, dry_run=True)
+    now = {**files_under(layout.project), **files_under(layout.cache)}
+    assert {name: now[name] for name in before} == before
+    gone = clean(cache=cache)
+    assert [line.removeprefix("would remove") for line in said] == [
+        line.removeprefix("removed") for line in gone
+    ]
+
+
+def test_sizes_are_those_on_the_disk(layout: Layout) -> None:
+    (layout.build / "large").write_bytes(bytes(3_000_000))
+    (done,) = module.clean(RecordingReporter(), cache=False)
+    assert done.what == str(layout.build)
+    assert 3_000_000 <= done.size_bytes < 3_100_000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.engine_support import open_folder, without_privileges
+from tests.unit.registry_support import sha256, wheel
 from toolchain import environment
 from toolchain.layout import Layout, project_layout
 
@@ -283,3 +286,85 @@ def test_everything_of_the_user_is_in_the_checkout_or_the_cache() -> None:
     inside = [layout.downloads, layout.store, layout.actions, layout.sandboxes, layout.engine]
     assert len(set(inside)) == len(inside)
     assert all(path.parent == layout.cache for path in inside)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("build", "--bundle", "a file.tar"), ("build", "--bundle=a file.tar"), ()]
+)
+def test_a_bundle_that_is_named_is_told_to_what_makes_the_environment(
+    ready: Checkout, arguments: tuple[str, ...]
+) -> None:
+    ready.python.write_text('#!/bin/sh\necho "bundle ${TOOLCHAIN_BUNDLE-unset}" >> "$SEEN"\n')
+    ready.invoke(*arguments)
+    assert ready.lines() == ["bundle a file.tar" if arguments else "bundle unset"]
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        (("cache", "export", "a b"), ("cache-export", "a b")),
+        (("cache", "import", "--json", "x"), ("cache-import", "--json", "x")),
+        (("cache", "--json"), ("cache", "--json")),
+        (("cache",), ("cache",)),
+        (("build", "export"), ("build", "export")),
+        ((), ()),
+    ],
+)
+def test_the_caches_further_tasks_are_named_in_two_words(
+    ready: Checkout, words: tuple[str, ...], task: tuple[str, ...]
+) -> None:
+    ready.invoke(*words)
+    assert ready.lines()[5:] == [f"got {word}" for word in task]
+
+
+def bundle_of(folder: Path, wheels: dict[str, bytes]) -> Path:
+    path = folder / "bundle.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, content in wheels.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def wheel_lock(tmp_path: Path) -> tuple[Path, str, bytes]:
+    """A lock of one wheel, with the wheel's name and content."""
+    name, content = wheel("tiny", "1.0")
+    path = tmp_path / "requirements.lock"
+    path.write_text(f"tiny==1.0 --hash=sha256:{sha256(content)}\n")
+    return path, name, content
+
+
+def make_from(tmp_path: Path, lock: Path, bundle: Path) -> subprocess.CompletedProcess[str]:
+    # No index can be reached, and none is asked.
+    environ = {"PATH": os.environ["PATH"], "TOOLCHAIN_BUNDLE": str(bundle)}
+    return subprocess.run(
+        [sys.executable, environment.__file__, str(tmp_path / "venv"), str(lock)],
+        env=environ | {"PIP_INDEX_URL": "http://127.0.0.1:9/"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kind", ["missing", "no archive", "cut off", "without wheels"])
+def test_a_bundle_that_does_not_serve_is_one_message(
+    tmp_path: Path, wheel_lock: tuple[Path, str, bytes], kind: str
+) -> None:
+    path, name, content = wheel_lock
+    bundle = bundle_of(tmp_path, {f"wheels/{name}": content})
+    if kind == "missing":
+        bundle.unlink()
+    elif kind == "no archive":
+        bundle.write_bytes(b"x" * 2000)
+    elif kind == "cut off":
+        bundle.write_bytes(bundle.read_bytes()[:600])
+    else:
+        bundle_of(tmp_path, {f"wheels/../{name}": content, f"other/{name}": content})
+    done = make_from(tmp_path, path, bundle)
+    assert done.returncode == environment.EXIT_CODE
+    assert "bundle" in done.stderr
+    assert "  next: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "venv").exists()

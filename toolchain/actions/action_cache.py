@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +16,7 @@ from toolchain.digest import Digest
 from toolchain.errors import CacheCorruptError
 
 SCHEMA = "tinyml-toolchain/action-result/1"
+_USE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,14 @@ class ActionCache:
         """Return where the entry is, or would be."""
         return self._folder / action.sha256[:2] / f"{action.sha256}.json"
 
-    def get(self, action: Digest, outputs: Iterable[PurePosixPath]) -> ActionResult | None:
+    def get(self, action: Digest, outputs: Iterable[PurePosixPath] | None) -> ActionResult | None:
         """Return the result of ``action`` if it is known and every blob of it is sound.
+
+        The entry's modification time tells, to an hour, when the result was last of use.
 
         Args:
             action: the key.
-            outputs: the paths that the result must have.
+            outputs: the paths that the result must have; ``None`` when that is not known.
 
         Raises:
             CacheCorruptError: a corrupt entry or blob cannot be removed.
@@ -83,11 +88,13 @@ class ActionCache:
             self._remove(path, f"cannot be read ({os.strerror(error.errno or 0)})")
             return None
         try:
-            result = _decode(data, action)
+            named, result = decode_result(data)
+            if named != action:
+                raise ValueError("another action")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self._remove(path, "cannot be understood")
             return None
-        if set(result.outputs) != set(outputs):
+        if outputs is not None and set(result.outputs) != set(outputs):
             self._remove(path, "names other outputs than its step")
             return None
         sound = True
@@ -95,7 +102,10 @@ class ActionCache:
             if not self._store.contains(digest):
                 self._report(f"the cached {output} ({digest.sha256[:12]}) has to be made again")
                 sound = False
-        return result if sound else None
+        if not sound:
+            return None
+        _touch(path)
+        return result
 
     def put(self, action: Digest, result: ActionResult) -> None:
         """Keep the result of ``action``.
@@ -106,7 +116,7 @@ class ActionCache:
         """
         path = self.path(action)
         try:
-            write_atomically(path, _encode(action, result))
+            write_atomically(path, encode_result(action, result))
         except OSError as error:
             raise _unusable(path, error) from error
 
@@ -118,7 +128,15 @@ class ActionCache:
         self._report(f"the cache entry {path} {reason}; it was removed and will be made again")
 
 
-def _encode(action: Digest, result: ActionResult) -> bytes:
+def _touch(path: Path) -> None:
+    # A cache that cannot be written is of use, too.
+    with contextlib.suppress(OSError):
+        if abs(time.time() - path.stat().st_mtime) > _USE_SECONDS:
+            os.utime(path)
+
+
+def encode_result(action: Digest, result: ActionResult) -> bytes:
+    """Return the entry of a result."""
     document = {
         "schema": SCHEMA,
         "action": {"sha256": action.sha256, "size_bytes": action.size_bytes},
@@ -131,12 +149,17 @@ def _encode(action: Digest, result: ActionResult) -> bytes:
     return json.dumps(document, indent=1).encode() + b"\n"
 
 
-def _decode(data: bytes, action: Digest) -> ActionResult:
+def decode_result(data: bytes) -> tuple[Digest, ActionResult]:
+    """Return the action and the result that an entry tells of.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: it is no entry.
+    """
     document = json.loads(data)
-    if document["schema"] != SCHEMA or _digest(document["action"]) != action:
-        raise ValueError("another schema or another action")
+    if document["schema"] != SCHEMA:
+        raise ValueError("another schema")
     outputs = {PurePosixPath(item["path"]): _digest(item) for item in document["outputs"]}
-    return ActionResult(outputs, float(document["seconds"]))
+    return _digest(document["action"]), ActionResult(outputs, float(document["seconds"]))
 
 
 def _digest(item: Mapping[str, object]) -> Digest:

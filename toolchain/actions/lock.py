@@ -1,4 +1,4 @@
-"""One command at a time for each checkout.
+"""One command at a time for each checkout, and none while the cache is made smaller.
 
 The lock is the kernel's (``flock``), so it goes with its holder however that ends. ``filelock``
 does the same, but importing it costs a tenth of a second, which every build with nothing to do
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from toolchain.console import Reporter
 
 _held: set[Path] = set()
+_in_use: dict[Path, int] = {}
+"""Descriptors that hold the shared lock of a cache, by its path."""
 
 
 def lock_path(layout: Layout) -> Path:
@@ -53,10 +55,48 @@ def project_lock(layout: Layout, reporter: Reporter) -> Iterator[None]:
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _who_we_are(), 0)
-        yield
+        with _using(layout):
+            yield
     finally:
         _held.discard(path)
         os.close(descriptor)
+
+
+def _users_path(layout: Layout) -> Path:
+    return layout.cache / "locks" / "users"
+
+
+@contextmanager
+def _using(layout: Layout) -> Iterator[None]:
+    """Hold the cache's shared lock: nothing that a command may need goes meanwhile."""
+    path = _users_path(layout)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _in_use[path] = descriptor
+        yield
+    finally:
+        _in_use.pop(path, None)
+        os.close(descriptor)
+
+
+@contextmanager
+def only_user(layout: Layout) -> Iterator[bool]:
+    """Yield whether no other command uses the cache; while the block runs none can begin to.
+
+    To be used inside ``project_lock``, when this command needs nothing of the cache any more.
+    """
+    descriptor = _in_use[_users_path(layout)]
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        # Trying may have cost the shared lock.
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 def _acquire(path: Path, reporter: Reporter) -> int:

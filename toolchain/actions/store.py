@@ -41,11 +41,16 @@ class Store:
     Args:
         folder: where the blobs are; made when the first one is put.
         report: called with one sentence when a corrupt blob was found and removed.
+
+    Attributes:
+        temporary: where blobs are written before they get their names.
+        written_bytes: how much was added through this object; what was added twice at once, twice.
     """
 
     def __init__(self, folder: Path, report: Callable[[str], None] = _say_nothing) -> None:
         self._folder = folder
-        self._temporary = folder / "tmp"
+        self.temporary = folder / "tmp"
+        self.written_bytes = 0
         self._report = report
         self._ready = False
 
@@ -107,15 +112,19 @@ class Store:
                     temporary.unlink(missing_ok=True)
         return digest
 
-    def put_file(self, source: Path, *, take: bool = False) -> Digest:
+    def put_file(
+        self, source: Path, *, take: bool = False, expected: Digest | None = None
+    ) -> Digest:
         """Keep the content of the regular file ``source`` and return its digest.
 
         Args:
             source: a file of the host.
             take: the file is the caller's scratch and may be moved away instead of being copied.
+            expected: what the content must be; checked before the blob gets its name.
 
         Raises:
             OSError: ``source`` cannot be opened.
+            ValueError: it is not what was expected; nothing is kept.
             DiskFullError: there is no room.
             CacheCorruptError: the store cannot be written.
         """
@@ -137,6 +146,8 @@ class Store:
                         target.write(chunk)
                         size += len(chunk)
                 digest = Digest(hasher.hexdigest(), size)
+                if expected is not None and digest != expected:
+                    raise ValueError(f"{source.name} is {digest} and should be {expected}")
                 if not self.contains(digest):
                     self._install(temporary, digest)
             finally:
@@ -163,8 +174,12 @@ class Store:
             else:
                 return
         with space_checked(destination.parent):
-            shutil.copyfile(self.path(digest), destination)
-            _normalise(destination, _READ_ONLY_EXECUTABLE if is_executable else _READ_ONLY)
+            try:
+                shutil.copyfile(self.path(digest), destination)
+                _normalise(destination, _READ_ONLY_EXECUTABLE if is_executable else _READ_ONLY)
+            except BaseException:
+                destination.unlink(missing_ok=True)
+                raise
 
     def copy_to(self, digest: Digest, destination: Path) -> None:
         """Write the blob, checked on the way, to the new file ``destination``.
@@ -224,18 +239,19 @@ class Store:
             raise _unusable(self._folder, error) from error
 
     def _new_name(self) -> Path:
-        return self._temporary / f"{os.getpid()}-{os.urandom(8).hex()}"
+        return self.temporary / f"{os.getpid()}-{os.urandom(8).hex()}"
 
     def _make_ready(self) -> None:
-        # Also removes what writers that were killed left a day ago or earlier.
+        # Also removes what writers that were killed left a day ago or earlier. A clock that jumps
+        # must not take a file from a writer that is alive.
         if self._ready:
             return
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        self.temporary.mkdir(parents=True, exist_ok=True)
         stale = time.time() - _STALE_SECONDS
-        for path in self._temporary.iterdir():
+        for path in self.temporary.iterdir():
             try:
                 # Not the modification time, which is normalised just before the rename.
-                if path.lstat().st_ctime < stale:
+                if path.lstat().st_ctime < stale and not _is_alive(path.name.partition("-")[0]):
                     path.unlink()
             except FileNotFoundError:
                 continue
@@ -262,7 +278,14 @@ class Store:
         path = self.path(digest)
         _normalise(temporary, _READ_ONLY)
         path.parent.mkdir(parents=True, exist_ok=True)
+        size = temporary.stat().st_size
         temporary.rename(path)
+        self.written_bytes += size
+
+
+def _is_alive(process: str) -> bool:
+    # Where another user has the number now, and we may not ask, the file waits for another day.
+    return process.isdecimal() and Path("/proc", process).exists()
 
 
 def _normalise(path: Path, mode: int) -> None:

@@ -5,32 +5,97 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolchain.console import Reporter
 from toolchain.errors import UsageError
 from toolchain.layout import Layout, project_layout
 
+if TYPE_CHECKING:
+    from toolchain.images.inventory import StoredImage
 
-def clean(reporter: Reporter, *, cache: bool) -> None:
-    """Remove ``build/``, and with ``cache`` the user's cache too.
+
+@dataclass(frozen=True)
+class Removable:
+    """Something that ``clean`` removes.
+
+    Attributes:
+        what: a folder, or an image's name or identifier.
+        size_bytes: on this disk, or as the engine says; images share layers.
+    """
+
+    what: str
+    size_bytes: int
+
+
+def clean(
+    reporter: Reporter, *, cache: bool, images: bool = False, dry_run: bool = False
+) -> tuple[Removable, ...]:
+    """Remove ``build/``, with ``cache`` the user's cache, and with ``images`` old images.
 
     The step cache is kept by default: the next build restores what it knows without running it.
+    Old images are those of this project that this checkout does not name; what a container uses,
+    or another image stands on, stays.
+
+    Args:
+        reporter: told what went.
+        cache: remove the user's cache too.
+        images: remove old images too, from the engine that commands would use.
+        dry_run: remove nothing.
+
+    Returns:
+        What was removed, or would be.
 
     Raises:
-        UsageError: ``cache`` is asked for while another command uses the cache; nothing is removed.
+        UsageError: ``cache`` is asked for while another command uses the cache, of which nothing
+            is removed then.
+        EngineUnavailableError: ``images`` is asked for and there is no engine.
         OSError: something belongs to another user.
     """
     from toolchain.actions import project_lock
 
     layout = project_layout()
+    done: list[Removable] = []
     with ExitStack() as stack:
         stack.enter_context(project_lock(layout, reporter))
+        if images:
+            done += _clean_images(layout, reporter, dry_run=dry_run)
         folders = [layout.build]
         if cache:
-            stack.enter_context(_unused_cache(layout))
+            if not dry_run:
+                stack.enter_context(_unused_cache(layout))
             folders += _cache_folders(layout)
-        _remove(folders, reporter)
+        done += _clean_folders(folders, reporter, dry_run=dry_run)
+    if not done:
+        reporter.note("there is nothing to remove")
+    return tuple(done)
+
+
+def _clean_images(layout: Layout, reporter: Reporter, *, dry_run: bool) -> list[Removable]:
+    from toolchain.engine import open_engine
+    from toolchain.images import KINDS, image_name, project_pins
+    from toolchain.images.build import making_images
+    from toolchain.images.inventory import old_images, remove_images
+
+    pins = project_pins(layout)
+    keep = [image_name(kind, pins, layout) for kind in KINDS]
+    with open_engine(layout, reporter) as engine, making_images(engine, layout, reporter):
+        choose = old_images if dry_run else remove_images
+        old = choose(engine, keep=keep)
+    for image in old:
+        _tell(reporter, _named(image), image.size_bytes, dry_run=dry_run)
+    return [Removable(_named(image), image.size_bytes) for image in old]
+
+
+def _named(image: StoredImage) -> str:
+    return ", ".join(image.names) or image.identifier
+
+
+def _tell(reporter: Reporter, what: object, size_bytes: int, *, dry_run: bool) -> None:
+    verb = "would remove" if dry_run else "removed"
+    reporter.note(f"{verb} {what} ({size_bytes / 1e6:,.1f} MB)")
 
 
 def _cache_folders(layout: Layout) -> list[Path]:
@@ -48,19 +113,25 @@ def _cache_folders(layout: Layout) -> list[Path]:
     ]
 
 
-def _remove(folders: Sequence[Path], reporter: Reporter) -> None:
+def _clean_folders(
+    folders: Sequence[Path], reporter: Reporter, *, dry_run: bool
+) -> list[Removable]:
+    from toolchain.actions.bound import disk_usage
     from toolchain.actions.sandbox import remove_tree
 
-    present = [folder for folder in folders if folder.exists() or folder.is_symlink()]
-    for folder in present:
-        if folder.is_symlink():
+    done = []
+    for folder in folders:
+        if not (folder.exists() or folder.is_symlink()):
+            continue
+        size = 0 if folder.is_symlink() else disk_usage(folder)
+        if not dry_run and folder.is_symlink():
             folder.unlink()
-        else:
+        elif not dry_run:
             # The inputs of a step that was killed lie in folders that may not be written.
             remove_tree(folder)
-        reporter.note(f"removed {folder}")
-    if not present:
-        reporter.note("there is nothing to remove")
+        _tell(reporter, folder, size, dry_run=dry_run)
+        done.append(Removable(str(folder), size))
+    return done
 
 
 @contextmanager

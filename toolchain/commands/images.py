@@ -1,11 +1,16 @@
-"""Makes and lists the container images."""
+"""Makes, lists and shares the container images."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from toolchain.console import Reporter
 from toolchain.layout import project_layout
+
+if TYPE_CHECKING:
+    from toolchain.images.sharing import PushedImage
 
 
 @dataclass(frozen=True)
@@ -20,23 +25,69 @@ class AvailableImage:
     size_bytes: int
 
 
-def ensure_all_images(reporter: Reporter) -> tuple[AvailableImage, ...]:
+def ensure_all_images(reporter: Reporter, *, registry: str = "") -> tuple[AvailableImage, ...]:
     """Bring every image that steps use into the engine and return them.
 
+    Args:
+        reporter: told what goes on.
+        registry: asked first for what the engine does not have; empty for the user's setting.
+
     Raises:
+        UsageError: ``registry`` is no address of one.
         ToolchainError: there is no engine, or an image cannot be made.
     """
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
     from toolchain.images import KINDS, image_name, project_pins
     from toolchain.images.build import ensure_image
+    from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry
 
     layout = project_layout()
     pins = project_pins(layout)
+    environ = dict(os.environ)
+    if registry:
+        environ[REGISTRY_VARIABLE] = check_registry(registry)
     found = []
     with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
         for kind in KINDS:
             name = image_name(kind, pins, layout)
-            ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
+            ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter, environ=environ)
             found.append(AvailableImage(name, engine.client.images.get(name).attrs["Size"]))
     return tuple(found)
+
+
+def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...]:
+    """Push every image that steps use, made first where it is missing, and record what they are.
+
+    The record, ``docker/shared-images.json``, is for git: an image that is pulled under a name of
+    it must be the one that was pushed.
+
+    Raises:
+        UsageError: ``registry`` is no address of one.
+        NetworkError: it does not answer, or refuses.
+        ToolchainError: there is no engine, or an image cannot be made.
+    """
+    from toolchain.actions import project_lock
+    from toolchain.engine import open_engine
+    from toolchain.images import KINDS, image_name, project_pins
+    from toolchain.images.build import ensure_image, making_images
+    from toolchain.images.sharing import (
+        SHARED_RECORD,
+        check_registry,
+        project_record,
+        push_image,
+    )
+
+    address, layout = check_registry(registry), project_layout()
+    pins = project_pins(layout)
+    pushed = []
+    with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
+        for kind in KINDS:
+            name = image_name(kind, pins, layout)
+            ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
+            with making_images(engine, layout, reporter):
+                pushed.append(push_image(engine, address, name, reporter))
+            reporter.step(f"{kind} image: pushed to {address}")
+        if project_record(layout).remember({item.name: item.known for item in pushed}):
+            reporter.note(f"{SHARED_RECORD} names them now; commit it, so that others can check")
+    return tuple(pushed)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from toolchain.console import Reporter
 from toolchain.layout import project_layout
+
+if TYPE_CHECKING:
+    from toolchain.pins_check import PinState
 
 
 def update(reporter: Reporter) -> tuple[str, ...]:
@@ -41,3 +46,26 @@ def check(reporter: Reporter) -> None:
     layout = project_layout()
     check_locks(layout.project, project_pins(layout))
     reporter.note("pins.toml and its locks agree")
+
+
+def check_offers(reporter: Reporter) -> tuple[PinState, ...]:
+    """Compare everything pinned with what mirror, index and registries offer today.
+
+    Raises:
+        PinsError: a lock does not agree with ``pins.toml``.
+        ToolchainError: there is no engine, or no base image.
+    """
+    from toolchain.actions import project_lock
+    from toolchain.commands.test import require_test_packages
+    from toolchain.engine import open_engine
+    from toolchain.images import project_pins
+    from toolchain.pins import check_locks
+    from toolchain.pins_check import check_pins
+
+    # uv comes with the test requirements.
+    require_test_packages(reporter)
+    layout = project_layout()
+    pins = project_pins(layout)
+    check_locks(layout.project, pins)
+    with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
+        return check_pins(engine, layout, pins, reporter)

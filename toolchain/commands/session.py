@@ -86,4 +86,17 @@ def open_session(
             )
 
         runner = Runner(layout, make_executor, reporter, jobs=jobs or os.cpu_count() or 1)
+        stack.enter_context(_bounded(layout, runner, reporter))
         yield Session(layout, pins, pipeline, runner, reporter)
+
+
+@contextmanager
+def _bounded(layout: Layout, runner: Runner, reporter: Reporter) -> Iterator[None]:
+    """Keep the cache within its bound when the block has ended."""
+    from toolchain.actions.bound import cache_limit, keep_within_bound
+
+    cache_limit()  # A setting that cannot be used is told before anything runs.
+    try:
+        yield
+    finally:
+        keep_within_bound(layout, runner.store.written_bytes, reporter)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-import queue
 import shutil
 import subprocess
 import tempfile
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from toolchain.console import Reporter
 from toolchain.engine.connection import CALL_SECONDS, Engine
@@ -27,6 +23,7 @@ from toolchain.images.definition import (
 from toolchain.images.disk import is_disk_full
 from toolchain.images.faults import known_error, last_lines
 from toolchain.images.leftovers import BASE_PREFIX
+from toolchain.images.registry import transfer, until_silent
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE, site_settings
 from toolchain.layout import Layout
 from toolchain.pins import DebianPins
@@ -101,15 +98,15 @@ def pull_base(
     try:
         with reporter.activity(f"pulling {debian.registry_image}") as activity:
             pull = functools.partial(
-                _pull,
-                client,
+                transfer,
+                client.api.pull,
                 repository=repository,
                 tag=debian.registry_digest,
                 stream=True,
                 decode=True,
                 platform=engine.foreign_platform,
             )
-            for event in _until_silent(pull, silence_seconds):
+            for event in until_silent(pull, silence_seconds):
                 if "error" in event:
                     return str(event["error"])[:200]
                 activity.update(f"{event.get('status', '')} {event.get('progress', '')}".strip())
@@ -122,54 +119,6 @@ def pull_base(
     finally:
         client.close()
     return ""
-
-
-def _until_silent(
-    start: Callable[[], Iterator[Mapping[str, Any]]], seconds: float
-) -> Iterator[Mapping[str, Any]]:
-    """Yield events until there is none for ``seconds``; the SDK waits for a pull without limit.
-
-    Raises:
-        TimeoutError: there was none for so long.
-    """
-    arrived = queue.SimpleQueue[Mapping[str, Any] | Exception | None]()
-
-    def read() -> None:
-        try:
-            for event in start():
-                arrived.put(event)
-            arrived.put(None)
-        except Exception as error:
-            arrived.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        try:
-            item = arrived.get(timeout=seconds)
-        except queue.Empty:
-            raise TimeoutError(f"it said nothing for {seconds:g} s") from None
-        if item is None:
-            return
-        if isinstance(item, Exception):
-            raise item
-        yield item
-
-
-def _pull(client: Any, **arguments: Any) -> Iterator[Mapping[str, Any]]:
-    from docker.errors import DockerException
-
-    try:
-        with warnings.catch_warnings():
-            # The SDK warns of what it raises a moment later.
-            warnings.simplefilter("ignore")
-            events: Iterator[Mapping[str, Any]] = client.api.pull(**arguments)
-    except DockerException as error:
-        # The user's settings name a program for passwords that is not on this system, as Docker
-        # Desktop's do. Without password most images can be had.
-        if "Credentials store error" not in str(error):
-            raise
-        events = client.api.pull(**arguments, auth_config={})
-    return events
 
 
 def _build_text(engine: Engine, dockerfile: str, name: str) -> None:

@@ -16,10 +16,18 @@ from toolchain.digest import Digest
 from toolchain.engine.connection import Engine
 from toolchain.errors import DiskFullError, EngineUnavailableError, ImageBuildError
 from toolchain.images.base import make_base
+from toolchain.images.bundle import (
+    Bundle,
+    chosen_bundle,
+    import_downloads,
+    load_base,
+    read_bundle,
+)
 from toolchain.images.context import context_stream
 from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
+    KINDS,
     Kind,
     image_content,
     image_definition,
@@ -30,6 +38,7 @@ from toolchain.images.disk import is_disk_full, require_space
 from toolchain.images.downloads import Downloads
 from toolchain.images.fetch import Fetcher
 from toolchain.images.leftovers import remove_leftovers, remove_stages, work_identity
+from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry, pull_image
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
 from toolchain.pins import NOTEBOOK_LOCK, TRAIN_LOCK, Pins, parse_lock
@@ -99,8 +108,40 @@ def ensure_image(
         if is_present(engine, full, image_content(kind, pins, layout)):
             return full
     with making_images(engine, layout, reporter):
-        _Maker(engine, layout, pins, reporter, environ).ensure(kind)
+        path = chosen_bundle(environ)
+        bundle = read_bundle(path) if path else None
+        if bundle is not None:
+            import_downloads(bundle, layout, reporter)
+        _Maker(engine, layout, pins, reporter, environ, bundle).ensure(kind)
     return full
+
+
+def fetch_inputs(
+    engine: Engine,
+    base: str,
+    *,
+    layout: Layout,
+    pins: Pins,
+    reporter: Reporter,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[dict[str, Mapping[str, Digest]], frozenset[Digest]]:
+    """Bring what all images are built from into the downloads.
+
+    To be called inside ``making_images``; ``base`` is the base image, present in the engine.
+
+    Returns:
+        Lists of files that belong together, by the key of each; and all files.
+
+    Raises:
+        ToolchainError: as ``ensure_image``.
+    """
+    maker = _Maker(engine, layout, pins, reporter, environ)
+    fetcher = maker.fetcher(base)
+    files: set[Digest] = set()
+    for kind in KINDS:
+        if kind != "base":
+            files.update(maker.inputs(fetcher, kind).large.values())
+    return fetcher.lists, frozenset(files)
 
 
 @contextmanager
@@ -188,20 +229,23 @@ class _Maker:
     pins: Pins
     reporter: Reporter
     environ: Mapping[str, str]
+    bundle: Bundle | None = None
 
     def ensure(self, kind: Kind) -> str:
         name = image_name(kind, self.pins, self.layout)
         content = image_content(kind, self.pins, self.layout)
         if is_present(self.engine, name, content):
             return name
+        if self._pull(kind, name, content):
+            return name
         definition = image_definition(kind, self.pins)
         parent = self.ensure(definition.parent) if definition.parent else ""
-        # The engine's folder is only looked at where it is on this machine's own disks.
-        folders = [self.layout.cache]
-        if self.engine.data_root.is_dir():
-            folders.append(self.engine.data_root)
-        require_space(folders, NEEDED_BYTES[kind], f"making the {kind} image")
+        self._require_space(kind)
         started = time.monotonic()
+        if kind == "base" and self.bundle is not None:
+            load_base(self.bundle, self.engine, name, content, layout=self.layout)
+            self.reporter.step(f"base: loaded from {self.bundle.path.name}")
+            return name
         if kind == "base":
             make_base(
                 self.engine,
@@ -213,20 +257,7 @@ class _Maker:
                 environ=self.environ,
             )
             return name
-        fetcher = Fetcher(
-            self.engine,
-            self.ensure("base"),
-            pins=self.pins,
-            layout=self.layout,
-            reporter=self.reporter,
-            site=site_settings(self.environ),
-        )
-        if kind == "cross":
-            inputs = self._cross(fetcher)
-        elif kind == "host":
-            inputs = self._host(fetcher)
-        else:
-            inputs = self._python(fetcher, kind)
+        inputs = self.inputs(self.fetcher(self.ensure("base")), kind)
         dockerfile = (self.layout.project / definition.dockerfile).read_bytes()
         fetched = time.monotonic()
         build_image(
@@ -243,6 +274,47 @@ class _Maker:
             f"built in {time.monotonic() - fetched:.0f} s"
         )
         return name
+
+    def fetcher(self, base: str) -> Fetcher:
+        return Fetcher(
+            self.engine,
+            base,
+            pins=self.pins,
+            layout=self.layout,
+            reporter=self.reporter,
+            site=site_settings(self.environ),
+        )
+
+    def inputs(self, fetcher: Fetcher, kind: Kind) -> BuildInputs:
+        """Return what the image of a kind other than the base is built from, fetched now."""
+        if kind == "cross":
+            return self._cross(fetcher)
+        if kind == "host":
+            return self._host(fetcher)
+        return self._python(fetcher, kind)
+
+    def _require_space(self, kind: Kind) -> None:
+        # The engine's folder is only looked at where it is on this machine's own disks.
+        folders = [self.layout.cache]
+        if self.engine.data_root.is_dir():
+            folders.append(self.engine.data_root)
+        require_space(folders, NEEDED_BYTES[kind], f"making the {kind} image")
+
+    def _pull(self, kind: Kind, name: str, content: str) -> bool:
+        """Return whether a registry that the user named had the image."""
+        registry = self.environ.get(REGISTRY_VARIABLE, "")
+        if not registry:
+            return False
+        self._require_space(kind)
+        return pull_image(
+            self.engine,
+            check_registry(registry),
+            name,
+            content,
+            kind=kind,
+            layout=self.layout,
+            reporter=self.reporter,
+        )
 
     def _cross(self, fetcher: Fetcher) -> BuildInputs:
         debs = fetcher.pinned_packages(self.pins.cross.packages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +106,13 @@ def parse_package_records(text: str) -> dict[str, FilePin]:
 
     Records without a usable name, version, size and sha256 are passed over.
     """
-    found: dict[str, FilePin] = {}
+    newest: dict[str, FilePin] = {}
+    for name, pin in _records(text):
+        newest.setdefault(name, pin)
+    return newest
+
+
+def _records(text: str) -> Iterator[tuple[str, FilePin]]:
     for record in re.split(r"\n\s*\n", text):
         fields = dict(
             re.findall(r"^(Package|Version|Size|SHA256): *(\S+) *$", record, re.MULTILINE)
@@ -115,8 +121,23 @@ def parse_package_records(text: str) -> dict[str, FilePin]:
             pin = FilePin(
                 version=fields["Version"], sha256=fields["SHA256"], size=int(fields["Size"])
             )
-            found.setdefault(fields["Package"], pin)
-    return found
+            yield fields["Package"], pin
+
+
+def all_offered(
+    container: FetchContainer, packages: Collection[str]
+) -> dict[str, tuple[FilePin, ...]]:
+    """Return every version of packages that the suite has, as the signed index says; newest first.
+
+    A package that it does not have at all has none.
+    """
+    found: dict[str, list[FilePin]] = {name: [] for name in packages}
+    # Of a name that it does not know apt-cache says nothing, unless it knows none of them.
+    shown = container.run(["apt-cache", "show", "apt", *packages], "the package records")
+    for name, pin in _records(shown):
+        if name in found:
+            found[name].append(pin)
+    return {name: tuple(pins) for name, pins in found.items()}
 
 
 def offered_packages(container: FetchContainer, packages: Collection[str]) -> dict[str, FilePin]:

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from toolchain.digest import Digest
 from toolchain.errors import DigestMismatchError
@@ -45,6 +46,7 @@ class Downloads:
         path = self.path(digest)
         try:
             if Digest.of_file(path) == digest:
+                self._touch(digest)
                 return True
         except OSError:
             return False
@@ -63,11 +65,18 @@ class Downloads:
             DigestMismatchError: it has another one; nothing is kept.
             OSError: it cannot be read, or there is no space.
         """
+        with source.open("rb") as stream:
+            return self.add_stream(stream, name, accepted)
+
+    def add_stream(
+        self, stream: IO[bytes], name: str, accepted: frozenset[str] | None = None
+    ) -> Digest:
+        """Check what a stream gives and take a copy of it; else as ``add``."""
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=INCOMING_PREFIX)
         path = Path(temporary)
         try:
-            with os.fdopen(handle, "wb") as target, source.open("rb") as stream:
+            with os.fdopen(handle, "wb") as target:
                 while chunk := stream.read(_CHUNK_BYTES):
                     target.write(chunk)
             digest = Digest.of_file(path)
@@ -96,8 +105,15 @@ class Downloads:
                 str(name): Digest(str(sha), int(size)) for name, (sha, size) in content.items()
             }
             if all(self.has(digest) for digest in files.values()):
+                for digest in files.values():
+                    self._touch(digest)
                 return files
         return None
+
+    def _touch(self, digest: Digest) -> None:
+        # The bound of the cache looks at it: what images are made from is of use.
+        with contextlib.suppress(OSError):
+            os.utime(self.path(digest))
 
     def _list_path(self, key: str) -> Path:
         return self._folder / "lists" / f"{key}.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from toolchain.environment import BUNDLE_VARIABLE
 from toolchain.errors import (
     DigestMismatchError,
     DiskFullError,
@@ -15,6 +16,12 @@ from toolchain.images.disk import is_disk_full
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE
 
 LAST_LINES = 6
+WAYS_OUT = (
+    f"build from an offline bundle that has it ({BUNDLE_VARIABLE}, made with ./invoke bundle), or "
+    f"set a mirror that keeps old versions ({DEBIAN_MIRROR_VARIABLE}, PIP_INDEX_URL, cargo's "
+    "configuration)"
+)
+"""What to do about a pinned version that is no longer offered, besides taking another one."""
 
 _WRONG_DIGEST = re.compile(
     r"DO NOT MATCH THE HASHES|Hash Sum mismatch|failed to verify the checksum|"
@@ -151,13 +158,16 @@ def _mismatch(said: str, purpose: str) -> DigestMismatchError:
 
 
 def _gone(said: str, purpose: str) -> PinnedPackageGoneError:
-    update = "take the current one with ./invoke pins --update"
+    update = (
+        f"build from an offline bundle that has it ({BUNDLE_VARIABLE}), "
+        "or take the current one with ./invoke pins --update"
+    )
     if re.search(r"^E: ", said, re.MULTILINE):
         why = "Debian's mirrors keep the newest version only"
-        next_step = f"set {DEBIAN_MIRROR_VARIABLE} to a mirror that keeps old versions, or {update}"
+        next_step = f"set {DEBIAN_MIRROR_VARIABLE} to a mirror that keeps old versions, {update}"
     else:
         why = "it was withdrawn, or your site's index does not have it"
-        next_step = f"try another index (PIP_INDEX_URL, cargo's configuration), or {update}"
+        next_step = f"try another index (PIP_INDEX_URL, cargo's configuration), {update}"
     return PinnedPackageGoneError(
         f"{purpose} could not be fetched: a pinned version is no longer offered",
         why=f"{why}; the client said last:\n{last_lines(said)}",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from toolchain.errors import PinnedPackageGoneError
 from toolchain.images import debian
 from toolchain.images.container import OUT, FetchContainer, open_fetch_container
 from toolchain.images.downloads import Downloads, mismatch
+from toolchain.images.faults import WAYS_OUT
 from toolchain.images.site import CARGO_CONFIG_IN_CONTAINER, Site
 from toolchain.layout import Layout
 from toolchain.pins import CratePin, FilePin, LockedRequirement, Pins, normalised
@@ -62,6 +64,8 @@ class Fetcher:
         self._site = site
         self._network = network
         self._downloads = Downloads(layout.downloads)
+        self.lists: dict[str, Files] = {}
+        """What was asked for so far: names and digests by the key of the list."""
 
     def pinned_packages(self, packages: Mapping[str, FilePin]) -> Files:
         """Return the ``.deb`` files of pinned packages and of what they need beyond the base.
@@ -75,7 +79,7 @@ class Fetcher:
         """
         described = {name: pin.model_dump() for name, pin in packages.items()}
         key = _key("pinned", described, base_identity(self._engine, self._base))
-        known = self._downloads.read_list(key)
+        known = self._known(key, lambda files: agree_with_pins(files, packages))
         if known is not None:
             return known
         with self._open("fetching Debian packages") as (container, said):
@@ -96,8 +100,25 @@ class Fetcher:
                 path.name: self._downloads.add(path, path.name, accepted)
                 for path, accepted in checked.items()
             }
-        self._downloads.write_list(key, files)
+        self._remember(key, files)
         return files
+
+    def _known(self, key: str, is_sound: Callable[[Files], bool]) -> Files | None:
+        """Return a list of the downloads, unless it says something else than the pins."""
+        files = self._downloads.read_list(key)
+        if files is None:
+            return None
+        if not is_sound(files):
+            self._reporter.warning(
+                f"a list of downloads ({key[:12]}) does not agree with the pins and is not used"
+            )
+            return None
+        self.lists[key] = files
+        return files
+
+    def _remember(self, key: str, files: Files) -> None:
+        self._downloads.write_list(key, files)
+        self.lists[key] = files
 
     def train_files(
         self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
@@ -121,7 +142,8 @@ class Fetcher:
         }
         found: dict[str, Files] = {}
         for name, key in keys.items():
-            known = self._downloads.read_list(key)
+            sound = functools.partial(agree_with_lock, lock=lock) if name == "wheels" else _any
+            known = self._known(key, sound)
             if known is not None:
                 found[name] = known
         if found.keys() == keys.keys():
@@ -143,7 +165,7 @@ class Fetcher:
                     container, (lock_text, lock), self._downloads, said
                 )
         for name, files in found.items():
-            self._downloads.write_list(keys[name], files)
+            self._remember(keys[name], files)
         return found
 
     def crate(self, pin: CratePin) -> Digest:
@@ -188,7 +210,11 @@ def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, fro
         stem = debian.file_stem(name, pin.version)
         matching = [path for path in files if path.name.startswith(stem)]
         if not matching:
-            raise PinnedPackageGoneError(f"apt did not fetch {name} {pin.version}")
+            raise PinnedPackageGoneError(
+                f"apt did not fetch {name} {pin.version}",
+                why="the suite may not have this version any more",
+                next_step=WAYS_OUT,
+            )
         right = [path for path in matching if Digest.of_file(path) == pin.digest]
         if not right:
             got = Digest.of_file(matching[0]).sha256
@@ -198,6 +224,43 @@ def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, fro
     for path in files:
         chosen[path] = None
     return chosen
+
+
+def agree_with_pins(files: Files, packages: Mapping[str, FilePin]) -> bool:
+    """Return whether each pinned package is among files, as one file with the pinned digest."""
+    return all(
+        [
+            digest
+            for file, digest in files.items()
+            if file.startswith(debian.file_stem(name, pin.version))
+        ]
+        == [pin.digest]
+        for name, pin in packages.items()
+    )
+
+
+def _any(_: Files) -> bool:
+    # What the suite has today is in no lock.
+    return True
+
+
+def agree_with_lock(files: Files, lock: tuple[LockedRequirement, ...]) -> bool:
+    """Return whether each of the wheels is one of the lock."""
+    accepted = _accepted(lock)
+    return all(
+        digest.sha256 in accepted.get(_project(file), frozenset()) for file, digest in files.items()
+    )
+
+
+def _accepted(lock: tuple[LockedRequirement, ...]) -> dict[str, frozenset[str]]:
+    accepted: dict[str, frozenset[str]] = {}
+    for item in lock:
+        accepted[item.name] = accepted.get(item.name, frozenset()) | item.hashes
+    return accepted
+
+
+def _project(wheel: str) -> str:
+    return normalised(wheel.split("-", maxsplit=1)[0])
 
 
 def make_pip(container: FetchContainer, python: str) -> None:
@@ -242,16 +305,38 @@ def download_wheels(
         "the Python wheels",
         said=said,
     )
-    accepted: dict[str, frozenset[str]] = {}
-    for item in lock[1]:
-        accepted[item.name] = accepted.get(item.name, frozenset()) | item.hashes
+    accepted = _accepted(lock[1])
     wheels = sorted(folder.iterdir())
     for wheel in wheels:
         digest = Digest.of_file(wheel).sha256
-        hashes = accepted.get(normalised(wheel.name.split("-")[0]), frozenset())
+        hashes = accepted.get(_project(wheel.name), frozenset())
         if digest not in hashes:
             raise mismatch(wheel.name, hashes, digest)
     return {wheel.name: downloads.add(wheel, wheel.name) for wheel in wheels}
+
+
+def crate_information(
+    container: FetchContainer, pin: CratePin, said: debian.Said | None = None
+) -> str:
+    """Return what ``cargo info`` shows of a crate; it fetches it into the container's out folder.
+
+    Raises:
+        NetworkError: the registry does not answer.
+        PinnedPackageGoneError: it does not have that version.
+        DigestMismatchError: the file is not what the registry's index says.
+    """
+    site = container.site
+    return container.run(
+        [
+            *("cargo", *(("--config", CARGO_CONFIG_IN_CONTAINER) if site.cargo_config else ())),
+            # Unlike other commands, "info" refuses to follow a source replacement by itself.
+            *("info", "--quiet", *(("--index", site.cargo_index) if site.cargo_index else ())),
+            f"{pin.crate}@{pin.version}",
+        ],
+        f"the crate {pin.crate} {pin.version}",
+        environment={"CARGO_HOME": f"{OUT}/cargo"},
+        said=said,
+    )
 
 
 def download_crate(
@@ -269,19 +354,12 @@ def download_crate(
         PinnedPackageGoneError: it does not have that version.
         DigestMismatchError: the file is not the pinned one.
     """
-    site = container.site
-    container.run(
-        [
-            *("cargo", *(("--config", CARGO_CONFIG_IN_CONTAINER) if site.cargo_config else ())),
-            # Unlike other commands, "info" refuses to follow a source replacement by itself.
-            *("info", "--quiet", *(("--index", site.cargo_index) if site.cargo_index else ())),
-            f"{pin.crate}@{pin.version}",
-        ],
-        f"the crate {pin.crate} {pin.version}",
-        environment={"CARGO_HOME": f"{OUT}/cargo"},
-        said=said,
-    )
+    crate_information(container, pin, said)
     found = sorted((container.out / "cargo").glob(f"registry/cache/*/{pin.file_name}"))
     if not found:
-        raise PinnedPackageGoneError(f"cargo did not fetch {pin.file_name}")
+        raise PinnedPackageGoneError(
+            f"cargo did not fetch {pin.file_name}",
+            why="the registry may not have this version any more",
+            next_step=WAYS_OUT,
+        )
     return downloads.add(found[0], pin.file_name, frozenset({pin.sha256}))

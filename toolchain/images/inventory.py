@@ -45,6 +45,17 @@ def list_images(engine: Engine) -> tuple[StoredImage, ...]:
     return tuple(sorted(found, key=lambda item: (item.kind, item.names)))
 
 
+def old_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[StoredImage, ...]:
+    """Return what ``remove_images`` would try to remove, in its order.
+
+    What lost its name, as what a second build of the same image replaced has, is among them. Of a
+    kept image all names stay.
+    """
+    # Children before what they were made on.
+    listed = sorted(list_images(engine), key=lambda image: -_height(image.kind))
+    return tuple(item for item in listed if set(item.names).isdisjoint(keep))
+
+
 def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[StoredImage, ...]:
     """Remove this project's images except those that have a name in ``keep``.
 
@@ -56,10 +67,7 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
     from docker.errors import APIError
 
     removed = []
-    # Children before what they were made on.
-    for item in sorted(list_images(engine), key=lambda image: -_height(image.kind)):
-        if not set(item.names).isdisjoint(keep):
-            continue
+    for item in old_images(engine, keep=keep):
         try:
             for name in item.names or (item.identifier,):
                 engine.client.images.remove(name)
