@@ -6,6 +6,7 @@ works is the simulator's business.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,17 +134,18 @@ def place_buffers(buffers: Sequence[PlannedBuffer]) -> tuple[int, ...]:
     are needed at the same time, that is large enough.
     """
     offsets: dict[int, int] = {}
+    placed: list[tuple[int, PlannedBuffer]] = []
     for number in sorted(range(len(buffers)), key=lambda each: -buffers[each].size):
         wanted = buffers[number]
         offset = 0
-        for placed in sorted(offsets, key=offsets.__getitem__):
-            other = buffers[placed]
+        for start, other in placed:
             if other.first > wanted.last or wanted.first > other.last:
                 continue
-            if offsets[placed] - offset >= wanted.size:
+            if start - offset >= wanted.size:
                 break
-            offset = max(offset, offsets[placed] + other.size)
+            offset = max(offset, start + other.size)
         offsets[number] = offset
+        insort(placed, (offset, wanted), key=lambda each: each[0])
     return tuple(offsets[number] for number in range(len(buffers)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import UnsupportedModelError
+from model.graph import read_graph
 
 Values = npt.NDArray[np.float32]
 
@@ -67,9 +69,11 @@ def convert_int8(network: Any, representative: Sequence[Values]) -> bytes:
     """
     import tensorflow as tf
 
+    order = _input_order(network)
+
     def samples() -> Iterator[list[Values]]:
         for values in zip(*representative, strict=True):
-            yield [value[np.newaxis] for value in values]
+            yield [values[number][np.newaxis] for number in order]
 
     converter = _converter(network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -105,6 +109,23 @@ def _converter(network: Any) -> Any:
             next_step="build it with keras.Sequential or keras.Model(inputs, outputs)",
         ) from error
     return tf.lite.TFLiteConverter.from_keras_model(fixed)
+
+
+def _input_order(network: Any) -> tuple[int, ...]:
+    """Return the numbers of the network's inputs in the order that the converter gives them."""
+    names = _input_names(network)
+    if len(names) == 1:
+        return (0,)
+    graph = read_graph(convert_float(network))
+    found = [re.search(r"x(\d+)(?::\d+)?$", graph.tensors[index].name) for index in graph.inputs]
+    order = tuple(int(match[1]) for match in found if match)
+    if sorted(order) != list(range(len(names))):
+        raise UnsupportedModelError(
+            "the converter gives the network's inputs other names",
+            why=", ".join(graph.tensors[index].name for index in graph.inputs),
+            next_step="convert the network yourself and give the .tflite file",
+        )
+    return order
 
 
 def _input_names(network: Any) -> tuple[str, ...]:

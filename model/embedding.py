@@ -13,13 +13,13 @@ from model.errors import UnsupportedModelError
 from model.files import json_text
 from model.graph import Graph, Tensor, read_graph
 from model.kernels import KERNELS
+from model.limits import require_arena
 from model.support import require_support, scalar_type
 
 BYTES_A_LINE = 12
 """As many as ``xxd -i`` writes."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_LARGEST_ARENA = (1 << 31) - 16
 _KERNELS_FOLDER = "tensorflow/lite/micro/kernels"
 
 
@@ -65,12 +65,7 @@ def check_model(name: str, tflite: bytes, arena_bytes: int | None = None) -> Emb
     graph = read_graph(tflite)
     require_support(graph)
     wanted = estimate_arena(graph) if arena_bytes is None else arena_bytes
-    if wanted > _LARGEST_ARENA:
-        raise UnsupportedModelError(
-            f"the model needs {wanted} bytes of memory to run",
-            why="that is more than a 32-bit processor can address",
-            next_step="make the model smaller",
-        )
+    require_arena(wanted)
     return EmbeddableModel(name, tflite, graph, scalar_type(graph), -(-wanted // 16) * 16)
 
 

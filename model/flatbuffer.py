@@ -14,8 +14,29 @@ _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
 
 
+_READINGS = 16
+_SMALL_FILE = 1 << 16
+
+
 class MalformedFlatbufferError(ValueError):
     """Something in the file points outside of it, or is not aligned as C++ will read it."""
+
+
+class _File:
+    """The bytes, and how many of them may still be read.
+
+    Offsets may lead to the same place over and over, so that a small file stands for more than
+    any memory holds. A file that a tool writes is read a few times over, not ``_READINGS`` times.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._left = _READINGS * len(data) + _SMALL_FILE
+
+    def spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise MalformedFlatbufferError("its parts lie upon each other")
 
 
 @dataclass(frozen=True)
@@ -34,17 +55,18 @@ class Octets:
 class Table:
     """One table; fields are named by their index in the schema."""
 
-    def __init__(self, file: bytes, position: int) -> None:
+    def __init__(self, file: _File, position: int) -> None:
         self._file = file
         self._position = position
         vtable = position - int(self._number(_INT32, position))
         size = int(self._number(_UINT16, vtable))
         self._size = int(self._number(_UINT16, vtable + 2))
-        if size < 4 or size % 2 or vtable + size > len(file):
+        if size < 4 or size % 2 or vtable + size > len(file.data):
             raise MalformedFlatbufferError(f"the table at byte {position} has no valid vtable")
-        if self._size < 4 or position + self._size > len(file):
+        if self._size < 4 or position + self._size > len(file.data):
             raise MalformedFlatbufferError(f"the table at byte {position} leaves the file")
-        self._offsets = struct.unpack_from(f"<{size // 2 - 2}H", file, vtable + 4)
+        file.spend(size)
+        self._offsets = struct.unpack_from(f"<{size // 2 - 2}H", file.data, vtable + 4)
 
     @classmethod
     def root(cls, file: bytes, identifier: bytes) -> Table:
@@ -60,7 +82,7 @@ class Table:
         if len(file) < 8 or file[4:8] != identifier:
             raise MalformedFlatbufferError(f"it does not carry the identifier {identifier!r}")
         (offset,) = _UINT32.unpack_from(file)
-        return cls(file, int(offset))
+        return cls(_File(file), int(offset))
 
     def number(self, field: int, form: str, default: float = 0) -> int | float:
         """Return a scalar; ``form`` is its ``struct`` character."""
@@ -90,7 +112,11 @@ class Table:
     def numbers(self, field: int, form: str) -> tuple[int | float, ...]:
         """Return a vector of scalars, empty when it is not there."""
         start, count = self._vector(field, struct.calcsize("<" + form))
-        return struct.unpack_from(f"<{count}{form}", self._file, start)
+        return struct.unpack_from(f"<{count}{form}", self._file.data, start)
+
+    def require_vector(self, field: int, form: str) -> None:
+        """Check a vector of scalars without reading it; it may be left out."""
+        self._vector(field, struct.calcsize("<" + form))
 
     def integers(self, field: int, form: str) -> tuple[int, ...]:
         """Return a vector of integers, empty when it is not there."""
@@ -99,20 +125,28 @@ class Table:
     def octets(self, field: int) -> Octets:
         """Return a vector of bytes, empty when it is not there."""
         start, count = self._vector(field, 1)
-        return Octets(start, self._file[start : start + count])
+        return Octets(start, self._file.data[start : start + count])
 
     def text(self, field: int) -> str:
-        """Return a string, empty when it is not there; bytes that are not UTF-8 are escaped."""
-        return self.octets(field).data.decode("utf-8", errors="backslashreplace")
+        """Return a string, empty when it is not there; bytes that are not UTF-8 are escaped.
+
+        Raises:
+            MalformedFlatbufferError: no zero follows it, to which C++ would read.
+        """
+        octets = self.octets(field)
+        end = octets.position + len(octets.data)
+        if self.has(field) and self._file.data[end : end + 1] != b"\0":
+            raise MalformedFlatbufferError(f"the string at byte {octets.position} has no end")
+        return octets.data.decode("utf-8", errors="backslashreplace")
 
     def _number(self, packer: struct.Struct, place: int) -> int | float:
-        if place < 0 or place + packer.size > len(self._file):
+        if place < 0 or place + packer.size > len(self._file.data):
             raise MalformedFlatbufferError(f"something points to byte {place}, outside the file")
         if place % packer.size:
             raise MalformedFlatbufferError(
                 f"a number of {packer.size} bytes at byte {place} is not aligned"
             )
-        (value,) = packer.unpack_from(self._file, place)
+        (value,) = packer.unpack_from(self._file.data, place)
         return value  # type: ignore[no-any-return]
 
     def _offset(self, place: int) -> int:
@@ -137,10 +171,11 @@ class Table:
         if place is None:
             return 0, 0
         count, start = self._offset(place), place + 4
-        if start + count * width > len(self._file):
+        if start + count * width > len(self._file.data):
             raise MalformedFlatbufferError(
                 f"a vector of {count} elements at byte {place} leaves the file"
             )
         if count and start % width:
             raise MalformedFlatbufferError(f"the vector at byte {place} is not aligned")
+        self._file.spend(count * width)
         return start, count

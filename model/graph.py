@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from model.errors import UnsupportedModelError
 from model.flatbuffer import MalformedFlatbufferError, Octets, Table
 from model.kernels import NAME_OF_CODE
+from model.structure import require_structure
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -80,6 +81,11 @@ class Tensor:
         return _TYPE_BYTES.get(self.type)
 
     @property
+    def described(self) -> str:
+        """Type and shape, such as ``INT8[1,4]``."""
+        return f"{self.type}[{','.join(map(str, self.shape))}]"
+
+    @property
     def is_constant(self) -> bool:
         """Whether its content stands in the file."""
         return bool(self.data.data)
@@ -95,6 +101,8 @@ class Operator:
         inputs: indices of tensors; -1 for an optional one that is left out.
         outputs: indices of tensors.
         options: table of the operator's own options, or None.
+        options_kind: which table of the schema's union ``BuiltinOptions`` that is.
+        has_custom_options: whether the options of a custom operator are there too.
     """
 
     name: str
@@ -102,6 +110,8 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Table | None
+    options_kind: int = 0
+    has_custom_options: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +164,7 @@ def _graph(model: Table) -> Graph:
             why=f"the pinned tree reads version {SCHEMA_VERSION}",
             next_step="convert the model with TensorFlow 2",
         )
+    require_structure(model)
     subgraphs = model.tables(2)
     if len(subgraphs) != 1:
         raise UnsupportedModelError(
@@ -250,7 +261,15 @@ def _operator(table: Table, codes: list[tuple[str, int]]) -> Operator:
     if code >= len(codes):
         raise MalformedFlatbufferError(f"an operator has code {code} of {len(codes)}")
     name, version = codes[code]
-    return Operator(name, version, table.integers(1, "i"), table.integers(2, "i"), table.table(4))
+    return Operator(
+        name,
+        version,
+        table.integers(1, "i"),
+        table.integers(2, "i"),
+        table.table(4),
+        table.integer(3, "B"),
+        table.has(5),
+    )
 
 
 def _check_indices(graph: Graph) -> None:

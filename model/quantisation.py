@@ -12,8 +12,10 @@ from model.graph import Operator, Quantisation, Tensor
 from model.kernels import Kernel
 
 QUANTISED = frozenset({"INT8", "UINT8"})
-_RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
-_LARGEST_BIAS_ERROR = 0.02
+RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
+"""Smallest and largest value by type."""
+
+LARGEST_BIAS_ERROR = 0.02
 """In output steps; from ``GetQuantizedConvolutionMultipler`` of ``lite/kernels/kernel_util.cc``."""
 
 _PER_TENSOR_CURE = (
@@ -95,7 +97,7 @@ def _usable(operator: Operator, tensor: Tensor) -> Quantisation:
             next_step="convert with a representative data set",
         )
     # Of INT32, a bias, no kernel reads it.
-    lowest, highest = _RANGES.get(tensor.type, (0, 0))
+    lowest, highest = RANGES.get(tensor.type, (0, 0))
     for zero_point in parameters.zero_points:
         if not lowest <= zero_point <= highest:
             raise UnsupportedModelError(
@@ -127,7 +129,7 @@ def _require_bias(operator: Operator, kernel: Kernel, tensors: Sequence[Tensor])
     quantisations = [_usable(operator, tensors[place]) for place in (0, 1, kernel.bias, -1)]
     source, weights, bias, result = (each.scales for each in quantisations)
     if len(bias) not in {1, len(weights)} or any(
-        abs(source[0] * weight - bias[number % len(bias)]) / result[0] > _LARGEST_BIAS_ERROR
+        abs(source[0] * weight - bias[number % len(bias)]) / result[0] > LARGEST_BIAS_ERROR
         for number, weight in enumerate(weights)
     ):
         raise UnsupportedModelError(

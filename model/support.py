@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 
+from model.arithmetic import require_arithmetic
 from model.errors import UnsupportedModelError
 from model.graph import OPTIONAL_TENSOR, Graph, Operator, Tensor, damage_refused
 from model.kernels import KERNELS, Form, Kernel
+from model.lifetimes import require_lifetimes, require_scratch_buffers
+from model.limits import require_counts
+from model.node import CONVERT_AGAIN, DAMAGED, Node
+from model.options import RELU, RELU6, RELU_N1_TO_1, SAME
 from model.quantisation import QUANTISED, require_one_scale, require_quantisation
+from model.shapes import require_shapes
 
 _STORED_TYPES = frozenset({"FLOAT32", "INT8", "UINT8", "INT16", "INT32", "INT64", "BOOL"})
 """Types of which the pinned tree knows the size: TfLiteTypeSizeOf of micro/memory_helpers.cc."""
 
-_PADDING_SAME = 0
-# By the number in ActivationFunctionType: RELU, RELU_N1_TO_1, RELU6.
-_ACTIVATION_RANGES = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+_ACTIVATION_RANGES = {RELU: (0.0, math.inf), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
 
 
 def require_support(graph: Graph) -> None:
@@ -28,6 +32,7 @@ def require_support(graph: Graph) -> None:
         UnsupportedModelError: the pinned tree cannot compute it; names the operator or tensor.
     """
     _require_fixed_shapes(graph)
+    require_counts(graph)
     kernels = [_kernel_of(operator) for operator in graph.operators]
     for tensor in graph.tensors:
         _require_readable(tensor)
@@ -38,12 +43,19 @@ def require_support(graph: Graph) -> None:
     for operator, kernel in known:
         _require_inputs(operator)
         require_one_scale(operator, kernel, _tensors(graph, operator))
+    nodes = []
     with damage_refused():
         for (operator, kernel), version in zip(known, versions, strict=True):
             _require_version(graph, operator, kernel, version)
             require_quantisation(operator, kernel, _tensors(graph, operator))
-            _require_options(graph, operator, kernel)
-    _require_lifetimes(graph)
+            nodes.append(Node.of(graph, operator, kernel))
+    for node in nodes:
+        _require_plain(node)
+    require_lifetimes(graph)
+    require_scratch_buffers(nodes)
+    for node in nodes:
+        require_shapes(node)
+        require_arithmetic(node)
 
 
 def scalar_type(graph: Graph) -> str | None:
@@ -64,7 +76,7 @@ def require_scalar_function(graph: Graph) -> str:
         UnsupportedModelError: it has not; the hello_world application runs no other.
     """
     ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
-    described = ", ".join(f"{tensor.name} {_described(tensor)}" for tensor in ends)
+    described = ", ".join(f"{tensor.name} {tensor.described}" for tensor in ends)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1 or any(end.elements != 1 for end in ends):
         raise UnsupportedModelError(
             f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: "
@@ -83,10 +95,6 @@ def require_scalar_function(graph: Graph) -> str:
         next_step="set inference_input_type and inference_output_type to tf.int8, or leave the "
         "model in float32",
     )
-
-
-def _described(tensor: Tensor) -> str:
-    return f"{tensor.type}[{','.join(map(str, tensor.shape))}]"
 
 
 def _require_fixed_shapes(graph: Graph) -> None:
@@ -116,12 +124,20 @@ def _require_readable(tensor: Tensor) -> None:
             next_step="quantise the whole model to int8 with a representative data set, or not at "
             "all",
         )
+    parameters = tensor.quantisation
+    if parameters and 0 < len(parameters.zero_points) < len(parameters.scales):
+        raise UnsupportedModelError(
+            f"tensor {tensor.name} has {len(parameters.scales)} scales and "
+            f"{len(parameters.zero_points)} zero points",
+            why="the pinned tree reads a zero point for each scale, beyond their end",
+            next_step="convert the model again",
+        )
     if not tensor.is_constant:
         return
     wanted = tensor.elements * tensor.element_bytes
     if len(tensor.data.data) != wanted:
         raise UnsupportedModelError(
-            f"tensor {tensor.name} {_described(tensor)} has {len(tensor.data.data)} bytes of "
+            f"tensor {tensor.name} {tensor.described} has {len(tensor.data.data)} bytes of "
             f"content instead of {wanted}",
             why="the file is damaged or was written by a faulty tool",
             next_step="convert the model again",
@@ -132,52 +148,12 @@ def _require_readable(tensor: Tensor) -> None:
             why="the device reads it in place and faults",
             next_step="convert the model with TensorFlow, which aligns to 16 bytes",
         )
-
-
-def _require_lifetimes(graph: Graph) -> None:
-    """Check that what is read was written before, and that the memory planner accepts the rest."""
-    if not graph.operators:
+    if tensor.type == "BOOL" and max(tensor.data.data) > 1:
         raise UnsupportedModelError(
-            "the model has no operators",
-            why="there is nothing to compute",
-            next_step="convert a network with at least one layer",
+            f"tensor {tensor.name} has content that is neither true nor false",
+            why="the file is damaged or was written by a faulty tool",
+            next_step="convert the model again",
         )
-    written = [index for operator in graph.operators for index in operator.outputs]
-    for index in (*graph.inputs, *written):
-        if graph.tensors[index].is_constant:
-            raise UnsupportedModelError(
-                f"tensor {graph.tensors[index].name} is computed and has constant content",
-                why="the device would write into its flash",
-                next_step="convert the model with TensorFlow",
-            )
-    ready = set(graph.inputs)
-    for index, tensor in enumerate(graph.tensors):
-        if tensor.is_constant or tensor.is_variable or tensor.elements == 0:
-            ready.add(index)
-    for operator in graph.operators:
-        for index in operator.inputs:
-            if index not in ready:
-                raise _nothing_written(operator.name, graph.tensors[index])
-        ready.update(operator.outputs)
-    for index in graph.outputs:
-        if index not in ready:
-            raise _nothing_written("the model's output", graph.tensors[index])
-    read = {*graph.outputs, *(index for each in graph.operators for index in each.inputs)}
-    for index, tensor in enumerate(graph.tensors):
-        if index not in read and not tensor.is_constant and not tensor.is_variable:
-            raise UnsupportedModelError(
-                f"tensor {tensor.name} is not read by any operator",
-                why="the pinned memory planner refuses a tensor that is not used",
-                next_step="leave the layer's unused input or output out of the network",
-            )
-
-
-def _nothing_written(reader: str, tensor: Tensor) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"{reader} reads tensor {tensor.name} before anything is written to it",
-        why="the operators are not in the order of their data, or one is missing",
-        next_step="convert the model with TensorFlow",
-    )
 
 
 def _kernel_of(operator: Operator) -> Kernel:
@@ -207,6 +183,12 @@ def _require_inputs(operator: Operator) -> None:
 
 
 def _require_version(graph: Graph, operator: Operator, kernel: Kernel, known: int) -> None:
+    if operator.version < 1:
+        raise UnsupportedModelError(
+            f"the model uses {operator.name}, version {operator.version}",
+            why=DAMAGED,
+            next_step=CONVERT_AGAIN,
+        )
     if operator.version > known:
         raise UnsupportedModelError(
             f"the model uses {operator.name}, version {operator.version}, "
@@ -216,46 +198,39 @@ def _require_version(graph: Graph, operator: Operator, kernel: Kernel, known: in
         )
 
 
-def _require_options(graph: Graph, operator: Operator, kernel: Kernel) -> None:
-    if operator.name == "FULLY_CONNECTED":
-        _require_plain_weights(operator, kernel, graph.tensors[operator.inputs[1]])
-    if operator.name == "DEPTHWISE_CONV_2D":
-        _require_plain_depthwise(operator, kernel, graph.tensors[operator.outputs[0]])
-
-
-def _require_plain_weights(operator: Operator, kernel: Kernel, weights: Tensor) -> None:
-    # The field is FullyConnectedOptions.weights_format.
-    if operator.options is not None and operator.options.integer(1, "b") != 0:
-        raise UnsupportedModelError(
-            f"FULLY_CONNECTED has shuffled weights in tensor {weights.name}",
-            why=f"its kernel ({kernel.source}) reads them in plain order",
-            next_step="convert without optimisation for a particular processor",
+def _require_plain(node: Node) -> None:
+    if node.name == "FULLY_CONNECTED" and node.options["weights_format"] != 0:
+        raise node.refusal(
+            f"has shuffled weights in tensor {node.inputs[1].name}",
+            "{kernel} reads them in plain order",
+            "convert without optimisation for a particular processor",
         )
+    if node.name == "DEPTHWISE_CONV_2D":
+        _require_plain_depthwise(node)
 
 
-def _require_plain_depthwise(operator: Operator, kernel: Kernel, result: Tensor) -> None:
-    if operator.options is None:
-        return
-    # The fields are those of DepthwiseConv2DOptions.
-    padding, activation = operator.options.integer(0, "b"), operator.options.integer(4, "b")
-    dilated = any(operator.options.integer(field, "i", 1) > 1 for field in (5, 6))
-    if dilated and padding == _PADDING_SAME:
-        raise UnsupportedModelError(
-            f"DEPTHWISE_CONV_2D is dilated with padding 'same', into tensor {result.name}",
-            why=f"its kernel ({kernel.source}) leaves the dilation out of the padding",
-            next_step="pad with a layer of its own, and use padding 'valid'",
+def _require_plain_depthwise(node: Node) -> None:
+    result = node.output
+    dilated = any(node.options[f"dilation_{side}_factor"] > 1 for side in "wh")
+    if dilated and node.options["padding"] == SAME:
+        raise node.refusal(
+            f"is dilated with padding 'same', into tensor {result.name}",
+            "{kernel} leaves the dilation out of the padding",
+            "pad with a layer of its own, and use padding 'valid'",
         )
     if result.type != "INT8" or result.quantisation is None:
         return
     scale, zero_point = result.quantisation.scales[0], result.quantisation.zero_points[0]
-    lowest, highest = _ACTIVATION_RANGES.get(activation, (-math.inf, math.inf))
+    lowest, highest = _ACTIVATION_RANGES.get(
+        node.option("fused_activation_function"), (-math.inf, math.inf)
+    )
     # An activation rounds its limits to whole steps.
     lowest, highest = lowest - 0.51 * scale, highest + 0.51 * scale
     if (-128 - zero_point) * scale < lowest or (127 - zero_point) * scale > highest:
-        raise UnsupportedModelError(
-            f"DEPTHWISE_CONV_2D has an activation that tensor {result.name} goes beyond",
-            why=f"its kernel ({kernel.source}) leaves the activation to the range of the tensor",
-            next_step="let no layer after the activation force a wider range on its tensor",
+        raise node.refusal(
+            f"has an activation that tensor {result.name} goes beyond",
+            "{kernel} leaves the activation to the range of the tensor",
+            "let no layer after the activation force a wider range on its tensor",
         )
 
 

@@ -132,12 +132,10 @@ def _data_options(given: GivenModel) -> str:
 
 def arena_line(arena: Arena) -> str:
     """Return how large the tensor arena is and how that is known."""
-    margin = f", {arena.margin_bytes:,} of them margin" if arena.margin_bytes else ""
     return (
-        f"arena {arena.size_bytes:,} bytes{margin}; {arena.smallest_bytes:,} are the fewest with "
-        f"which it starts: {arena.smallest_bytes - ARENA_GRANULE:,} were tried and fail "
-        f"({counted(len(arena.tried), 'size')} tried in the simulator); "
-        f"{arena.used_bytes:,} stay in use"
+        f"arena {arena.size_bytes:,} bytes; in the simulator the model starts with "
+        f"{arena.smallest_bytes:,} and not with {arena.smallest_bytes - ARENA_GRANULE:,}; margin "
+        f"{arena.margin_bytes:,}; {arena.used_bytes:,} stay in use"
     )
 
 
@@ -302,7 +300,7 @@ def _case_table(verified: Sequence[VerifiedCases]) -> str:
 def _largest(agreement: CaseAgreement) -> str:
     if agreement.largest is None:
         return "none"
-    return f"{counted(agreement.largest.amount, agreement.largest.unit)}"
+    return agreement.largest.distance
 
 
 def _opinion(name: str, model: str, opinion: CaseAgreement | str) -> str:

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from model.kernels import NAME_OF_CODE
+from model.options import OPTIONS
+
 TYPES = {"FLOAT32": 0, "FLOAT16": 1, "INT32": 2, "UINT8": 3, "INT64": 4, "BOOL": 6, "INT16": 7}
 TYPES |= {"INT8": 9, "INT4": 17}
 ADD, CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 0, 2, 3, 4, 9
-LOGISTIC, LSTM, RELU, RESHAPE, SVDF, CUSTOM, SPLIT = 14, 16, 19, 22, 27, 32, 49
+LOGISTIC, LSTM, RELU, RESHAPE, SOFTMAX, SVDF, CUSTOM, PAD = 14, 16, 19, 22, 25, 27, 32, 34
+STRIDED_SLICE, SPLIT = 45, 49
 
 
 def floats(*values: float) -> bytes:
@@ -178,6 +182,12 @@ class Operator:
     version: int = 1
     options: Table | None = None
     custom: str | None = None
+    options_kind: int | None = None
+
+    def kind(self) -> int:
+        """Which options these are, in the order of the schema's union."""
+        name = NAME_OF_CODE[self.code]
+        return OPTIONS[name].kind if self.options_kind is None else self.options_kind
 
     def code_table(self) -> Table:
         return Table(
@@ -217,8 +227,7 @@ class Model:
                                 0: u32(number),
                                 1: ints(each.inputs),
                                 2: ints(each.outputs),
-                                # Which options these are, in the order of the schema's union.
-                                3: Scalar("B", OPTIONS[each.code]) if each.options else None,
+                                3: Scalar("B", each.kind()) if each.options else None,
                                 4: each.options,
                             }
                         )
@@ -241,7 +250,18 @@ class Model:
         return flatbuffer(self.root())
 
 
-OPTIONS = {CONV_2D: 1, DEPTHWISE_CONV_2D: 2, FULLY_CONNECTED: 8, SVDF: 6, CONCATENATION: 10}
+def options(code: int, **values: float) -> Table:
+    """Return the table of an operator's options, with these values by their names."""
+    fields = OPTIONS[NAME_OF_CODE[code]].fields
+    unknown = set(values) - set(fields)
+    assert not unknown, unknown
+    return Table(
+        {
+            number: Scalar(form, values[name])
+            for name, (number, form, _) in fields.items()
+            if name in values
+        }
+    )
 
 
 def float_dense() -> Model:
@@ -294,17 +314,41 @@ def with_operator(model: Model, **fields: Any) -> Model:
     return dataclasses.replace(model, operators=[dataclasses.replace(operator, **fields)])
 
 
-def unary(code: int, source: Tensor, result: Tensor, version: int = 2) -> Model:
-    return Model([source, result], [Operator(code, (0,), (1,), version)], (0,), (1,))
+def one_operator(
+    name: str,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    version: int = 1,
+    **values: float,
+) -> Model:
+    """Return a model of one operator; what is neither constant nor a variable is its input."""
+    code = next(code for code, each in NAME_OF_CODE.items() if each == name)
+    count = len(inputs)
+    operator = Operator(
+        code,
+        range(count),
+        range(count, count + len(outputs)),
+        version,
+        options(code, **values) if name in OPTIONS else None,
+    )
+    given = [at for at, each in enumerate(inputs) if not each.data and not each.variable]
+    return Model([*inputs, *outputs], [operator], given, operator.outputs)
+
+
+def unary(
+    code: int, source: Tensor, result: Tensor, version: int = 2, options: Table | None = None
+) -> Model:
+    return Model([source, result], [Operator(code, (0,), (1,), version, options)], (0,), (1,))
 
 
 def int8(name: str, shape: Sequence[int] = (1, 1), scale: float = 0.5, zero: int = 0) -> Tensor:
     return Tensor(name, "INT8", shape, scales=[scale], zero_points=[zero])
 
 
-def int8_convolution(code: int = CONV_2D, options: Table | None = None) -> Model:
+def int8_convolution(code: int = CONV_2D, **values: float) -> Model:
     """Two channels from one, with one scale a channel."""
     axis = 3 if code == DEPTHWISE_CONV_2D else 0
+    plain = {"stride_w": 1, "stride_h": 1, **({"depth_multiplier": 2} if axis else {})}
     scales = [0.5, 0.25]
     return Model(
         [
@@ -328,7 +372,7 @@ def int8_convolution(code: int = CONV_2D, options: Table | None = None) -> Model
             ),
             int8("y", (1, 1, 1, 2)),
         ],
-        [Operator(code, (0, 1, 2), (3,), 3, options=options)],
+        [Operator(code, (0, 1, 2), (3,), 3, options(code, **{**plain, **values}))],
         (0,),
         (3,),
     )

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -189,17 +190,22 @@ def test_an_arena_that_holds_nothing_is_an_error(arena: int) -> None:
 
 
 def test_more_memory_than_the_processor_can_address_is_refused() -> None:
-    relu = fb.Operator(fb.RELU, (1,), (2,))
-    reshape = fb.Operator(fb.RESHAPE, (0,), (1,))
-    back = fb.Operator(fb.RESHAPE, (2,), (3,))
-    wide = (1 << 15, 1 << 15)
+    wide = (1 << 14, 1 << 14)
     tensors = [
         fb.Tensor("x"),
+        fb.Tensor("paddings", "INT32", (2, 2), struct.pack("<4i", 0, wide[0] - 1, 0, wide[1] - 1)),
         fb.Tensor("a", shape=wide),
         fb.Tensor("b", shape=wide),
+        fb.Tensor("first", "INT32", (2,), struct.pack("<2i", 0, 0)),
+        fb.Tensor("one", "INT32", (2,), struct.pack("<2i", 1, 1)),
         fb.Tensor("y"),
     ]
-    model = fb.Model(tensors, [reshape, relu, back], (0,), (3,))
+    operators = [
+        fb.Operator(fb.PAD, (0, 1), (2,)),
+        fb.Operator(fb.RELU, (2,), (3,)),
+        fb.Operator(fb.STRIDED_SLICE, (3, 4, 5, 5), (6,), options=fb.options(fb.STRIDED_SLICE)),
+    ]
+    model = fb.Model(tensors, operators, (0,), (6,))
     with pytest.raises(UnsupportedModelError, match=r"needs \d{10} bytes of memory"):
         check_model("wide", model.tflite())
 
@@ -211,7 +217,9 @@ def test_a_name_that_is_no_identifier_is_an_error(name: str) -> None:
 
 
 def test_a_model_that_is_no_scalar_function_has_no_type_for_hello_world() -> None:
-    vector = changed(changed(fb.float_dense(), 0, shape=(1, 2)), 1, shape=(1, 2), data=bytes(8))
+    vector = changed(
+        changed(fb.float_dense(), 0, shape=(1, 2)), 1, shape=(1, 2), data=fb.floats(2, 2)
+    )
     model = check_model("vector", vector.tflite())
     assert model.scalar is None
     assert "kModelType = kTfLiteNoType;" in embedded_files(model)["model_type.h"]

@@ -167,4 +167,27 @@ def test_a_vector_that_does_not_lie_in_the_file_is_refused(
 
 
 def test_a_string_that_is_not_utf8_is_escaped() -> None:
-    assert root(fb.flatbuffer(fb.Table({0: fb.Octets(b"a\xffb", 4)}), b"TEST")).text(0) == r"a\xffb"
+    # The next table is aligned, so that zeros stand between.
+    file = fb.flatbuffer(fb.Table({0: fb.Octets(b"a\xffb", 4), 1: fb.Table()}), b"TEST")
+    assert root(file).text(0) == r"a\xffb"
+
+
+def test_a_string_without_its_zero_is_refused() -> None:
+    for more in ({}, {1: fb.Octets(b"", 1)}):
+        file = fb.flatbuffer(fb.Table({0: fb.Octets(b"abcd", 4), **more}), b"TEST")
+        ended = bytearray(file)
+        end = file.index(b"abcd") + 4
+        ended[end : end + 1] = b"x" if more else b""
+        with pytest.raises(MalformedFlatbufferError, match="has no end"):
+            root(bytes(ended)).text(0)
+
+
+def test_a_small_file_that_stands_for_a_large_one_is_refused() -> None:
+    # A thousand tables that are one and the same, with a vector of a thousand numbers.
+    table = fb.Table({0: fb.Vector("q", range(1000), 8)})
+    file = bytearray(fb.flatbuffer(fb.Table({0: fb.Tables([table] + [fb.Table()] * 999)}), b"TEST"))
+    start = file.index(struct.pack("<I", 1000)) + 4
+    (first,) = struct.unpack_from("<I", file, start)
+    struct.pack_into("<1000I", file, start, *(first - 4 * number for number in range(1000)))
+    with pytest.raises(MalformedFlatbufferError, match="lie upon each other"):
+        [each.numbers(0, "q") for each in root(bytes(file)).tables(0)]

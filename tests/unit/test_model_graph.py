@@ -172,7 +172,7 @@ def test_a_custom_operator_is_named_by_its_own_name() -> None:
 def test_an_unknown_type_is_named_by_its_number() -> None:
     table = FLOAT.tensors[0].table(1)
     unknown = fb.Table({**table.fields, 1: fb.i8(99)})
-    subgraph = fb.Table({0: fb.Tables([unknown]), 1: fb.ints([]), 2: fb.ints([])})
+    subgraph = fb.Table({0: fb.Tables([unknown]), 1: fb.ints([]), 2: fb.ints([]), 3: fb.Tables([])})
     (tensor,) = read_graph(root_with(2, fb.Tables([subgraph]))).tensors
     assert (tensor.type, tensor.element_bytes) == ("type 99", None)
 

@@ -44,7 +44,6 @@ def refusal(model: Model) -> UnsupportedModelError:
         FLOAT,
         CONVOLUTION,
         DEPTHWISE,
-        with_operator(FLOAT, options=None),
         unary(fb.LOGISTIC, int8("x"), int8("y", scale=1 / 256, zero=-128)),
         unary(fb.RELU, Tensor("x"), Tensor("y")),
         unary(fb.RESHAPE, Tensor("x", "INT16"), Tensor("y", "INT16", (1,)), 1),
@@ -223,7 +222,9 @@ def test_only_the_8bit_concatenation_without_sign_rescales() -> None:
             Tensor(name, kind, scales=[scale], zero_points=[0])
             for name, scale in (("a", 0.5), ("b", 0.25), ("y", 0.5))
         ]
-        operator = fb.Operator(fb.CONCATENATION, (0, 1), (2,), 2)
+        tensors[2] = dataclasses.replace(tensors[2], shape=(1, 2))
+        axis = fb.options(fb.CONCATENATION, axis=1)
+        operator = fb.Operator(fb.CONCATENATION, (0, 1), (2,), 2, axis)
         model = Model(tensors, [operator], (0, 1), (2,))
         if kind == "INT8":
             assert "different scales: a and b" in refusal(model).what
@@ -288,15 +289,18 @@ def test_weights_of_a_dense_layer_need_not_be_symmetric() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "right"), [(fb.LOGISTIC, (1 / 256, -128)), (28, (1 / 128, 0)), (25, (1 / 256, -128))]
+    ("code", "right"),
+    [(fb.LOGISTIC, (1 / 256, -128)), (28, (1 / 128, 0)), (fb.SOFTMAX, (1 / 256, -128))],
 )
 def test_a_scale_that_the_kernel_does_not_compute_with_is_refused(
     code: int, right: tuple[float, int]
 ) -> None:
     scale, zero = right
-    check(unary(code, int8("x"), int8("y", scale=scale, zero=zero)))
+    options = fb.options(code, beta=1) if code == fb.SOFTMAX else None
+    check(unary(code, int8("x"), int8("y", scale=scale, zero=zero), options=options))
     for wrong in ((scale / 2, zero), (scale, zero + 1)):
-        error = refusal(unary(code, int8("x"), int8("y", scale=wrong[0], zero=wrong[1])))
+        result = int8("y", scale=wrong[0], zero=wrong[1])
+        error = refusal(unary(code, int8("x"), result, options=options))
         assert "gives tensor y the scale" in error.what
 
 
@@ -319,18 +323,12 @@ RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
 
 
 def depthwise(padding: int, dilation: int, activation: int = 0) -> Model:
-    options = fb.Table(
-        {
-            0: fb.i8(padding),
-            1: fb.i32(1),
-            2: fb.i32(1),
-            3: fb.i32(2),
-            4: fb.i8(activation),
-            5: fb.i32(dilation),
-            6: fb.i32(1),
-        }
+    return fb.int8_convolution(
+        fb.DEPTHWISE_CONV_2D,
+        padding=padding,
+        dilation_w_factor=dilation,
+        fused_activation_function=activation,
     )
-    return with_operator(DEPTHWISE, options=options)
 
 
 def test_a_dilated_depthwise_convolution_with_padding_is_refused() -> None:

@@ -189,6 +189,11 @@ def run_and_publish(
         if model.given is not None:
             from toolchain.commands.arena import find_arenas
 
+            if model.given.is_network and model.given.representative is None:
+                session.reporter.note(
+                    f"{model.name} is converted to float32; --representative data.npy, inputs as "
+                    "the network sees them in use, makes it int8, smaller and faster"
+                )
             arenas |= find_arenas(session, boards, model, build_type, arena_bytes)
     sizes = {place: arena.size_bytes for place, arena in arenas.items()}
     results = run_firmware_steps(session, boards, models, build_type, tests=tests, arenas=sizes)

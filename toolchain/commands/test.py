@@ -23,7 +23,10 @@ _NO_TESTS = 5
 """pytest's exit code when nothing was selected."""
 
 _RUFF = (("ruff", "check", "--quiet", "."), ("ruff", "format", "--quiet", "--check", "."))
-_MYPY = ("mypy", "--no-error-summary", "toolchain", "simulator", "model", "tests", "tasks.py")
+_MYPY = (
+    *("mypy", "--no-error-summary"),
+    *("toolchain", "simulator", "model", "tests", "benchmarks", "tasks.py"),
+)
 
 
 def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
