@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions.disk import space_checked
+from toolchain.actions.model import IN_DOCKER, Maker
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
 from toolchain.errors import CacheCorruptError
@@ -23,10 +24,12 @@ class ActionResult:
     Attributes:
         outputs: content by path relative to ``/out``.
         seconds: wall-clock time of the run.
+        made_by: what ran it.
     """
 
     outputs: Mapping[PurePosixPath, Digest]
     seconds: float
+    made_by: Maker = IN_DOCKER
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -127,6 +130,7 @@ def _encode(action: Digest, result: ActionResult) -> bytes:
             for path, digest in sorted(result.outputs.items())
         ],
         "seconds": round(result.seconds, 3),
+        "made_by": asdict(result.made_by),
     }
     return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -136,7 +140,8 @@ def _decode(data: bytes, action: Digest) -> ActionResult:
     if document["schema"] != SCHEMA or _digest(document["action"]) != action:
         raise ValueError("another schema or another action")
     outputs = {PurePosixPath(item["path"]): _digest(item) for item in document["outputs"]}
-    return ActionResult(outputs, float(document["seconds"]))
+    made_by = Maker(**document["made_by"]) if "made_by" in document else IN_DOCKER
+    return ActionResult(outputs, float(document["seconds"]), made_by)
 
 
 def _digest(item: Mapping[str, object]) -> Digest:
