@@ -58,7 +58,8 @@ class SimulationRequest:
         """What ends the run, in words."""
         if self.inferences is None:
             return f"a console line with '{self.until_text}'"
-        return f"{self.inferences} result{'s' if self.inferences > 1 else ''} on the console"
+        plural = "s" if self.inferences > 1 else ""
+        return f"{self.inferences} line{plural} with a result"
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,14 @@ def judge(
         arena_bytes: of the interpreter, whose pointers take twice as much as on a board; None for
             more than any board has.
     """
-    arguments = ("model.tflite", "cases.bin", f"/out/{JUDGED}")
-    if arena_bytes is not None:
-        arguments += ("--arena", str(arena_bytes))
+    arena = () if arena_bytes is None else ("--arena", str(arena_bytes))
     return Step(
         name=name,
         image=image,
-        arguments=("sh", "-euc", _RUN, HOST_RUNNER.name, *arguments),
+        arguments=(
+            *("sh", "-euc", _RUN, HOST_RUNNER.name),
+            *("model.tflite", "cases.bin", f"/out/{JUDGED}", *arena),
+        ),
         inputs={
             PurePosixPath(HOST_RUNNER.name): OutputOf(
                 host_runner_name(sanitized=sanitized), HOST_RUNNER

@@ -24,8 +24,9 @@ from toolchain.layout import Layout
 from toolchain.pins import TRAIN_LOCK, Pins, read_lock
 
 Shell = Callable[[str], str]
-MAXIMUM_BYTES = {"cross": 700_000_000, "train": 1_600_000_000}
-FINAL = ["cross", "train"]
+MAXIMUM_BYTES = {"cross": 700_000_000, "host": 900_000_000, "train": 1_600_000_000}
+FINAL = ["cross", "host", "train"]
+COMPILERS = ["cross", "host"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def shells(
         return run
 
     try:
-        kinds: tuple[Kind, ...] = ("cross", "train")
+        kinds: tuple[Kind, ...] = ("cross", "host", "train")
         for kind in kinds:
             containers[kind] = engine.client.containers.create(
                 make_image(kind), ["sleep", "900"], network_mode="none"
@@ -66,7 +67,7 @@ def records(shells: dict[str, Callable[..., str]]) -> dict[str, list[list[str]]]
     }
 
 
-@pytest.mark.parametrize("kind", ["base", "cross", "train"])
+@pytest.mark.parametrize("kind", ["base", *FINAL])
 def test_an_image_that_is_there_is_not_touched(
     kind: Kind,
     engine: Engine,
@@ -87,7 +88,7 @@ def test_an_image_that_is_there_is_not_touched(
     assert not elsewhere.cache.exists()
 
 
-@pytest.mark.parametrize("kind", ["base", "cross", "train"])
+@pytest.mark.parametrize("kind", ["base", *FINAL])
 def test_labels_say_what_it_is_and_what_it_was_made_from(
     kind: Kind, engine: Engine, pins: Pins, layout: Layout, make_image: Callable[[Kind], str]
 ) -> None:
@@ -112,9 +113,12 @@ def test_its_layers_show_nothing_of_its_making(
 ) -> None:
     steps = engine.client.api.history(make_image(kind))
     told = [step["CreatedBy"].partition("#(nop) ")[2].split()[0] for step in steps]
-    assert sorted(told) == ["CMD", "COPY", "ENV", "LABEL", "LABEL", "USER", "WORKDIR"]
-    (copied,) = (step["Size"] for step in steps if " COPY " in step["CreatedBy"])
-    assert copied == sum(step["Size"] for step in steps)
+    # The host image's are those of the cross image and its own.
+    own = ["COPY", "LABEL", "LABEL"] if kind == "host" else []
+    assert sorted(told) == sorted(["CMD", "COPY", "ENV", "LABEL", "LABEL", "USER", "WORKDIR", *own])
+    copied = [step["Size"] for step in steps if " COPY " in step["CreatedBy"]]
+    assert len(copied) == (2 if kind == "host" else 1)
+    assert sum(copied) == sum(step["Size"] for step in steps)
     assert not any("://" in step["CreatedBy"] for step in steps)
 
 
@@ -128,12 +132,14 @@ def test_the_record_is_what_dpkg_says(
     assert len(packages) > 50
 
 
-def test_the_cross_image_has_exactly_the_pinned_versions(
+def test_the_compilers_have_exactly_the_pinned_versions(
     pins: Pins, records: dict[str, list[list[str]]]
 ) -> None:
-    installed = {name: version for name, version, _ in records["cross"]}
     wanted = {name: pin.version for name, pin in pins.cross.packages.items()}
-    assert {name: installed.get(name) for name in wanted} == wanted
+    for kind in COMPILERS:
+        installed = {name: version for name, version, _ in records[kind]}
+        assert {name: installed.get(name) for name in wanted} == wanted, kind
+        wanted |= {name: pin.version for name, pin in pins.host_compiler.packages.items()}
 
 
 def test_nothing_that_is_not_pinned_came_with_the_compiler(
@@ -147,6 +153,10 @@ def test_nothing_that_is_not_pinned_came_with_the_compiler(
     )
     added = {line[0] for line in records["cross"]} - set(said.decode().split())
     assert added == set(pins.cross.packages)
+    came = {line[0] for line in records["host"]} - {line[0] for line in records["cross"]}
+    # The C library's own, which are of one version with the system's, and the kernel's.
+    system = {"libc6-dev", "libc-dev-bin", "libcrypt-dev", "rpcsvc-proto", "linux-libc-dev"}
+    assert came == set(pins.host_compiler.packages) | system
 
 
 def test_the_train_image_has_exactly_the_locked_wheels(
@@ -159,21 +169,23 @@ def test_the_train_image_has_exactly_the_locked_wheels(
 
 
 def test_what_the_images_were_made_from_is_in_the_downloads_unharmed(
-    layout: Layout, pins: Pins, cross_image: str
+    layout: Layout, pins: Pins, cross_image: str, host_image: str
 ) -> None:
-    del cross_image
+    del cross_image, host_image
     downloads = Downloads(layout.downloads)
-    digests = [pin.digest for pin in (*pins.cross.packages.values(), pins.tflm)]
+    compilers = (*pins.cross.packages.values(), *pins.host_compiler.packages.values())
+    digests = [pin.digest for pin in (*compilers, pins.tflm)]
     if not any(downloads.has(digest) for digest in digests):
         pytest.skip("the images were made with another cache")
     for digest in digests:
         assert downloads.is_intact(digest), digest
 
 
-def test_the_cross_images_content_is_what_its_record_says(
-    shells: dict[str, Callable[..., str]],
+@pytest.mark.parametrize("kind", COMPILERS)
+def test_a_compilers_content_is_what_its_record_says(
+    kind: str, shells: dict[str, Callable[..., str]]
 ) -> None:
-    run = shells["cross"]
+    run = shells[kind]
     assert run(f"cd / && sha256sum --check --quiet --strict {RECORD_FOLDER}/content.sha256") == ""
     recorded = run(f"cut -c67- {RECORD_FOLDER}/content.sha256").splitlines()
     tools = ("gcc", "g++", "as", "ld", "ar", "objcopy")
@@ -182,6 +194,12 @@ def test_the_cross_images_content_is_what_its_record_says(
     for file in ("libc_nano.a", "libm.a", "crt0.o", "libstdc++_nano.a"):
         found = [path for path in recorded if path.endswith(f"thumb/v7e-m+fp/hard/{file}")]
         assert len(found) == 1, file
+    if kind == "host":
+        library = "/usr/lib/x86_64-linux-gnu"
+        assert {f"/usr/bin/x86_64-linux-gnu-{tool}" for tool in ("ar", "as")} <= set(recorded)
+        assert {f"{library}/libc.a", f"{library}/libm-2.41.a"} <= set(recorded)
+        assert [path for path in recorded if re.fullmatch(r"/usr/libexec/.*/cc1plus", path)]
+        assert [path for path in recorded if path.startswith(f"{library}/libasan.so.")]
 
 
 def test_the_tree_is_the_pinned_crates_own(
@@ -227,7 +245,7 @@ def test_its_user_has_no_power(
         "\\( -type f -o -type d \\) 2>/dev/null || true",
         user,
     ).split()
-    generated = ["/opt/tflm/tensorflow/lite/micro/tools/make/gen"] if kind == "cross" else []
+    generated = ["/opt/tflm/tensorflow/lite/micro/tools/make/gen"] if kind in COMPILERS else []
     shared = {"/tmp", "/var/tmp", "/run/lock"}
     assert said[0] == "65534"
     assert set(said[1:]) - shared == set(generated)
@@ -272,3 +290,16 @@ def test_the_compiler_finds_the_one_library_variant_that_the_boards_share(
     ).split()
     assert len(said) == 2
     assert all(path.endswith("/thumb/v7e-m+fp/hard") for path in said)
+
+
+def test_the_native_compiler_stands_beside_the_other_one(
+    shells: dict[str, Callable[..., str]],
+) -> None:
+    run = shells["host"]
+    assert run("x86_64-linux-gnu-g++ -dumpmachine; arm-none-eabi-g++ -dumpmachine").split() == [
+        "x86_64-linux-gnu",
+        "arm-none-eabi",
+    ]
+    assert run("cd /opt/tflm; find . -type f | sort | sha256sum") == shells["cross"](
+        "cd /opt/tflm; find . -type f | sort | sha256sum"
+    )

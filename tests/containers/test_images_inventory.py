@@ -53,17 +53,28 @@ def test_what_is_not_kept_goes_and_parents_and_others_stay(
             layout=layout,
             reporter=SilentReporter(),
         )
+    build_image(
+        engine,
+        "tinyml-toolchain/host:1",
+        BuildInputs({"Dockerfile": b"ARG BASE\nFROM ${BASE}\nCOPY x /y\n", "x": b"host"}, {}),
+        labels={KIND_LABEL: "host", CONTENT_LABEL: "1"},
+        parent="tinyml-toolchain/cross:1",
+        layout=layout,
+        reporter=SilentReporter(),
+    )
     listed = [(image.kind, *image.names) for image in list_images(engine)]
     assert listed == [
         ("base", "tinyml-toolchain/base:1"),
         ("base", "tinyml-toolchain/base:2"),
         ("cross", "tinyml-toolchain/cross:1"),
         ("cross", "tinyml-toolchain/cross:2"),
+        ("host", "tinyml-toolchain/host:1"),
     ]
 
     removed = remove_images(engine, keep=["tinyml-toolchain/cross:2", "tinyml-toolchain/base:1"])
     assert {name for image in removed for name in image.names} == {
         "tinyml-toolchain/cross:1",
+        "tinyml-toolchain/host:1",
         "tinyml-toolchain/base:2",
     }
     # A base that is not kept by name stays as long as an image stands on it.

@@ -211,7 +211,7 @@ def symbol(elf: bytes, name: str) -> Symbol:
 def test_the_registration_of_all_operators_compiles(bench: ModelBench, cross_image: str) -> None:
     graph = read_graph(float_dense().tflite())
     operators = tuple(
-        Operator(name, version, (0,), (3,), None)
+        Operator(name, version, (0, 0, 0), (3,), None)
         for name, kernel in KERNELS.items()
         for version in {form.version for form in kernel.forms}
     )

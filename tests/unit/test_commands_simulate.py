@@ -111,6 +111,6 @@ def test_a_firmware_that_never_comes_to_its_end_is_given_up(
     monkeypatch.setattr("toolchain.commands.simulate.BUDGET_PER_INFERENCE", 1)
     image = chip.firmware(chip.CONSOLE, chip.Raw(COUNT_FOR_EVER)).image
     firmware = built(session, with_record(EDGE, image))
-    with pytest.raises(SimulationIncompleteError, match="without 4 x_value lines"):
+    with pytest.raises(SimulationIncompleteError, match="without 4 lines with a result"):
         simulate_all([firmware], 4)
     assert no_report(firmware)

@@ -118,6 +118,27 @@ def test_the_example_is_flat_and_its_sketch_has_setup_and_loop() -> None:
         )
 
 
+def test_any_application_with_setup_and_loop_becomes_the_example() -> None:
+    files = inputs(application="model_runner")
+    files[PurePosixPath("model/mine/model_cases.cc")] = b'#include "tflm/model_runner/cases.h"\n'
+    library = library_files(files)
+    check_library(library)
+    names = {path.name for path in library if path.parts[0] == "examples"}
+    assert {"model_runner.ino", "cases.cpp", "cases.h", "model_cases.cpp", "arena.cpp"} <= names
+    assert not {"main.cpp", "main_functions.cpp", "output_handler.cpp", "constants.cpp"} & names
+    sketch = library[PurePosixPath("examples/model_runner/model_runner.ino")]
+    assert b"void setup() {" in sketch
+
+
+@pytest.mark.parametrize("folders", [(), ("hello_world", "model_runner")])
+def test_a_library_has_exactly_one_application(folders: tuple[str, ...]) -> None:
+    files = {path: data for path, data in inputs().items() if path.name != "main_functions.cc"}
+    for folder in folders:
+        files[PurePosixPath("tflm", folder, "main_functions.cc")] = b""
+    with pytest.raises(FormatError, match="not one application"):
+        library_files(files)
+
+
 def test_a_source_that_is_compiled_and_included_would_be_linked_twice() -> None:
     both = "tensorflow/lite/a.cc tensorflow/lite/part.cc"
     with pytest.raises(FormatError, match="compiled and also included"):
@@ -192,7 +213,7 @@ def test_a_path_outside_the_folder_is_refused(name: str) -> None:
         ("library.properties", b"name=x\n", "does not say its 'version'"),
         ("library.properties", None, "does not say its 'name'"),
         ("src/TensorFlowLite.h", None, "TensorFlowLite.h is missing"),
-        ("examples/hello_world/hello_world.ino", None, "hello_world.ino is missing"),
+        ("examples/hello_world/hello_world.ino", None, "not one example"),
         ("LICENSE", None, "LICENSE is missing"),
         ("src/late.cc", b"", "late.cc is not compiled"),
         ("src/b.cpp", b'#include "tensorflow/lite/nothing.h"\n', "nothing.h, which is not there"),

@@ -131,7 +131,7 @@ def test_each_operator_version_is_registered_once() -> None:
 
 
 def test_every_kernel_can_be_registered() -> None:
-    operators = tuple(Operator(name, 1, (0,), (3,), None) for name in KERNELS)
+    operators = tuple(Operator(name, 1, (0, 0, 0), (3,), None) for name in KERNELS)
     graph = dataclasses.replace(read_graph(FLOAT), operators=operators)
     files = embedded_files(EmbeddableModel("all", FLOAT, graph, None, 1024))
     assert files["model_operators.cc"].count("::Register_") == len(KERNELS)

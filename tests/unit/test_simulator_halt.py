@@ -207,7 +207,7 @@ def test_the_budget_that_just_suffices_is_enough() -> None:
 
 
 def test_a_budget_for_inferences_says_what_was_waited_for() -> None:
-    with pytest.raises(SimulationIncompleteError, match="ran without 3 x_value lines"):
+    with pytest.raises(SimulationIncompleteError, match="ran without 3 lines with a result"):
         run(FPU, CONSOLE, Say(RESULT), COUNT_FOR_EVER, inferences=3, budget=9_000)
 
 

@@ -120,7 +120,8 @@ def _simulate(firmware: BuiltFirmware, inferences: int | None) -> SimulatedRun:
     from simulator.picture import can_be_drawn, write_picture, write_screen
     from toolchain.actions.action_cache import write_atomically
 
-    image, result = run_image(firmware, inferences or firmware.cases or DEFAULT_INFERENCES)
+    number = (firmware.cases or DEFAULT_INFERENCES) if inferences is None else inferences
+    image, result = run_image(firmware, number)
     picture = firmware.folder / SIMULATION_PICTURE
     drawn = can_be_drawn(result.inferences)
     run = SimulatedRun(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from toolchain.engine.connection import Engine
-from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, PARENTS, Kind
+from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, KINDS, PARENTS
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def remove_images(engine: Engine, *, keep: Collection[str] = ()) -> tuple[Stored
 
 def _height(kind: str) -> int:
     """Return how many images are below one of a kind."""
-    parents: Mapping[str, Kind | None] = dict(PARENTS)
-    height, parent = 0, parents.get(kind)
-    while parent is not None:
-        height, parent = height + 1, parents[parent]
-    return height
+    for known in KINDS:
+        if known == kind:
+            parent = PARENTS[known]
+            return 0 if parent is None else 1 + _height(parent)
+    return 0
