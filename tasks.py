@@ -480,6 +480,70 @@ def plan(
     _show(plan_summary(steps))
 
 
+@task(
+    help={
+        "target": _TARGET_HELP,
+        "model": "sine_int8 or sine_float; both when not given",
+        "build-type": _BUILD_TYPE_HELP,
+        "vary": "names of variations with commas between them; all when not given",
+        "engine": "docker, or host where the compiler is the pinned one",
+        "at-once": "how many variations share a build; on a difference each gets its own",
+        "whole-library": "compile the whole library in each build, not only what is linked",
+        "compiled-only": "leave out converting, embedding and the references",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
+@_command
+def repro(
+    _context: Context,
+    target: str = "all",
+    model: str = "",
+    build_type: str = DEFAULT_BUILD_TYPE,
+    vary: str = "",
+    engine: str = "docker",
+    at_once: str = "3",
+    whole_library: bool = False,
+    compiled_only: bool = False,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Build from clean under varied circumstances and compare every byte."""
+    from toolchain.commands.build import find_targets
+    from toolchain.commands.repro import difference_lines, reproduction_table
+    from toolchain.commands.repro import repro as run
+    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.layout import project_layout
+    from toolchain.pipeline import MODELS, find_build_type
+    from toolchain.render import table
+    from toolchain.repro.variations import find_variations
+
+    boards, variations = find_targets(project_layout(), target), find_variations(vary)
+    models = [chosen_model(model)] if model else list(MODELS.values())
+    kind, place = find_build_type(build_type), chosen_engine(engine)
+    with open_session(_reporter(quiet or json), engine=place) as session:
+        found = run(
+            session,
+            place,
+            boards,
+            models,
+            kind,
+            variations,
+            at_once=whole_number("--at-once", at_once, at_least=1),
+            whole_library=whole_library,
+            model_steps=not compiled_only,
+        )
+    if json:
+        _show_json("repro", **dataclasses.asdict(found), equal=found.equal)
+    else:
+        heads, lines = reproduction_table(found)
+        _show(table(heads, lines, frozenset({len(heads) - 4, len(heads) - 3})))
+        for line in difference_lines(found):
+            _show(line)
+        _show(f"{found.engine}: {found.builds} builds in {found.seconds:.0f} s")
+    found.require_equal()
+
+
 @task(help={"json": "print the result as JSON"})
 @_command
 def targets(_context: Context, json: bool = False) -> None:

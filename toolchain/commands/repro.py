@@ -1,0 +1,471 @@
+"""Builds everything from clean under varied circumstances and compares the bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from toolchain.actions import OutputOf, Step
+from toolchain.actions.sandbox import remove_tree
+from toolchain.boards import Board
+from toolchain.commands.session import EngineChoice, Session
+from toolchain.digest import Digest
+from toolchain.errors import NotReproducibleError, UsageError
+from toolchain.firmware.generated import target_arch
+from toolchain.pipeline import BuildType, Model, firmware_name
+from toolchain.repro import elf_difference
+from toolchain.repro.places import ContainerPlace, HostPlace, Made, Place
+from toolchain.repro.recipe import Recipe, make_recipe, write_lists
+from toolchain.repro.variations import Conditions, Variation, packed, varied
+
+AGAIN = "again"
+TOGETHER = "together"
+MODEL_STEPS = "model steps"
+AT_ONCE = 3
+"""How many variations share a build, if not told otherwise."""
+
+_COMPILED = frozenset({"library", "interpreter", "firmware", "sources"})
+_MODEL_VERBS = frozenset({"convert", "embed", "reference"})
+# One processor would double the time of a whole build.
+_NOT_TOGETHER = "cores"
+_CLOCK = PurePosixPath("clock.so")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that came out differently.
+
+    Attributes:
+        variation: under which circumstances.
+        step: that made it.
+        path: of the step's output.
+        places: where it differs.
+        report: of diffoscope, where that is on ``PATH``.
+    """
+
+    variation: str
+    step: str
+    path: PurePosixPath
+    places: tuple[elf_difference.Place, ...]
+    report: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one varied build came to.
+
+    Attributes:
+        variation: its name; ``again`` varies nothing, ``together`` all at once.
+        described: what was varied.
+        fact: what it was in the plain build, and in this one; both empty where it was not read.
+        in_effect: whether the circumstances were in fact other ones.
+        equal: by board and model, as ``sparkfun_edge sine_int8``.
+        files: how many files were compared.
+        seconds: wall-clock time of the build.
+        build: number of the build; several variations may have shared one.
+    """
+
+    variation: str
+    described: str
+    fact: tuple[str, str]
+    in_effect: bool
+    equal: Mapping[str, bool]
+    files: int
+    seconds: float
+    build: int
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The matrix.
+
+    Attributes:
+        engine: ``docker`` or ``host``.
+        columns: boards and models, and the model's own steps where they were built.
+        whole_library: whether each build compiled the whole library, or only what is linked of it;
+            ``again`` and ``together`` always compile all.
+    """
+
+    engine: str
+    columns: tuple[str, ...]
+    whole_library: bool
+    rows: tuple[Row, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    builds: int = 0
+    seconds: float = 0.0
+
+    @property
+    def equal(self) -> bool:
+        """Whether every file of every build was the same."""
+        return not self.differences
+
+    def require_equal(self) -> None:
+        """Refuse differences.
+
+        Raises:
+            NotReproducibleError: there are any.
+        """
+        if self.differences:
+            names = list(dict.fromkeys(each.variation for each in self.differences))
+            raise NotReproducibleError(
+                f"the build is not reproducible: other bytes with {', '.join(names)}",
+                why=_described(self.differences[0]),
+                next_step="keep out of the outputs what the section and the symbol show",
+            )
+
+
+def _described(difference: Difference) -> str:
+    return f"{difference.step}: {difference.path} in {difference.places[0]}"
+
+
+@dataclass
+class _Bench:
+    """What all builds of one command share."""
+
+    place: Place
+    recipe: Recipe
+    image: str
+    columns: Mapping[str, frozenset[str]]
+    linked: str
+    plain: Made | None = None
+    differences: list[Difference] = field(default_factory=list)
+    builds: int = 0
+
+
+def repro(
+    session: Session,
+    engine: EngineChoice,
+    boards: Sequence[Board],
+    models: Sequence[Model],
+    build_type: BuildType,
+    variations: Sequence[Variation],
+    *,
+    at_once: int = AT_ONCE,
+    whole_library: bool = False,
+    model_steps: bool = True,
+) -> Reproduction:
+    """Build firmwares under every variation, and compare them with a plain build.
+
+    The plain build is compared with what ``build`` makes. Variations that have nothing to do with
+    each other share a build; where its bytes differ, each of them gets one of its own, so that the
+    one at fault is named. In the end there is one build with all of them at once.
+
+    Args:
+        session: the open command.
+        engine: ``docker`` or ``host``.
+        boards: what to build for.
+        models: models of the project.
+        build_type: how it is compiled.
+        variations: to try.
+        at_once: how many variations share a build.
+        whole_library: compile also what is linked into no firmware, each time.
+        model_steps: also convert, embed and compute the references under varied circumstances.
+
+    Raises:
+        UsageError: a model is not one of the project.
+        StepFailedError: a varied build failed.
+    """
+    if any(model.given is not None for model in models):
+        raise UsageError(
+            "a model of your own cannot be tried", next_step="use sine_int8 or sine_float"
+        )
+    started = time.monotonic()
+    steps = {
+        step.name: step for step in session.pipeline.firmware_steps(boards, models, build_type)
+    }
+    for board in boards:
+        for model in models:
+            # It also tells which files of the library a model takes.
+            step = session.pipeline.sources(board, model, build_type)
+            steps.setdefault(step.name, step)
+    results = session.runner.run(list(steps.values()))
+    known = {
+        OutputOf(name, path): digest
+        for name, result in results.items()
+        for path, digest in result.outputs.items()
+    }
+    linked = _linked(session, known)
+    compiled = [step for name, step in steps.items() if name.split()[0] in _COMPILED]
+    columns = {
+        f"{board.name} {model.name}": frozenset(
+            {
+                firmware_name(model.application, board, model, build_type),
+                *(
+                    step.name
+                    for step in compiled
+                    if step.name.split()[:2] in (["library", arch], ["interpreter", arch])
+                    or step.name.split()[:3] == ["sources", arch, model.name]
+                ),
+            }
+        )
+        for board in boards
+        for arch in [target_arch(board)]
+        for model in models
+    }
+    with _opened(session, engine) as place, _folder(session) as folder:
+        recipe = make_recipe(compiled, known, session.runner.store, folder / "compiled")
+        write_lists(recipe)
+        bench = _Bench(
+            place, recipe, session.pipeline.cross_image, columns, "" if whole_library else linked
+        )
+        rows = list(_compiled_rows(session, bench, variations, known, at_once))
+        if model_steps:
+            chosen = [step for name, step in steps.items() if name.split()[0] in _MODEL_VERBS]
+            recipe = make_recipe(chosen, known, session.runner.store, folder / "model")
+            write_lists(recipe)
+            names = frozenset(step.name for step in chosen)
+            model_bench = _Bench(
+                place, recipe, session.pipeline.train_image, {MODEL_STEPS: names}, ""
+            )
+            model_bench.builds = bench.builds
+            rows += _model_rows(session, model_bench, variations, known)
+            bench.builds = model_bench.builds
+            bench.differences += model_bench.differences
+    return Reproduction(
+        engine=engine.name,
+        columns=(*columns, *([MODEL_STEPS] if model_steps else [])),
+        whole_library=whole_library,
+        rows=tuple(rows),
+        differences=tuple(bench.differences),
+        builds=bench.builds,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _linked(session: Session, known: Mapping[OutputOf, Digest]) -> str:
+    """Return the files of the library that any of the firmwares takes."""
+    names: set[str] = set()
+    for output, digest in known.items():
+        if output.path == PurePosixPath("sources.txt"):
+            names.update(session.runner.store.get(digest).decode().split())
+    return " ".join(sorted(names))
+
+
+@contextmanager
+def _opened(session: Session, engine: EngineChoice) -> Iterator[Place]:
+    if engine.name == "host":
+        from toolchain.host_tools import HostTools
+
+        yield HostPlace(session.layout, HostTools(session.layout, session.pins))
+        return
+    from toolchain.engine import open_engine
+    from toolchain.images.build import ensure_image
+
+    clock = _clock(session)
+    with open_engine(session.layout, session.reporter) as opened:
+        for image in (session.pipeline.cross_image, session.pipeline.train_image):
+            ensure_image(
+                opened, image, layout=session.layout, pins=session.pins, reporter=session.reporter
+            )
+        yield ContainerPlace(opened, clock)
+
+
+def _clock(session: Session) -> bytes:
+    """Return the library that shifts the clock, compiled in the host image."""
+    step = Step(
+        name="shifted clock",
+        image=session.pipeline.host_image,
+        arguments=(
+            *("x86_64-linux-gnu-gcc", "-O1", "-shared", "-fPIC"),
+            *("-o", f"/out/{_CLOCK}", "clock.c", "-ldl"),
+        ),
+        inputs={PurePosixPath("clock.c"): Path(elf_difference.__file__).with_name("clock.c")},
+        outputs=(_CLOCK,),
+    )
+    result = session.runner.run([step])[step.name]
+    return session.runner.store.get(result.outputs[_CLOCK])
+
+
+@contextmanager
+def _folder(session: Session) -> Iterator[Path]:
+    session.layout.cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="repro-", dir=session.layout.cache))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
+def _compiled_rows(
+    session: Session,
+    bench: _Bench,
+    variations: Sequence[Variation],
+    known: Mapping[OutputOf, Digest],
+    at_once: int,
+) -> Iterator[Row]:
+    yield _again(session, bench, known)
+    for pack in packed(variations, at_once):
+        yield from _rows(session, bench, pack)
+    together = [each for each in variations if each.name != _NOT_TOGETHER]
+    if len(together) > 1:
+        whole = dataclasses.replace(bench, linked="", differences=[])
+        yield dataclasses.replace(
+            _built(session, whole, together, TOGETHER)[0],
+            variation=TOGETHER,
+            described=_all_of(together),
+            fact=("", ""),
+            in_effect=True,
+        )
+        bench.builds = whole.builds
+        bench.differences += whole.differences
+
+
+def _rows(session: Session, bench: _Bench, pack: Sequence[Variation]) -> list[Row]:
+    """Build with all of ``pack`` at once; one by one where that differs."""
+    before = len(bench.differences)
+    rows = _built(session, bench, pack, " + ".join(each.name for each in pack))
+    if len(bench.differences) == before or len(pack) == 1:
+        return rows
+    shared = bench.differences[before:]
+    del bench.differences[before:]
+    single = [row for each in pack for row in _built(session, bench, [each], each.name)]
+    if len(bench.differences) == before:
+        bench.differences += shared
+        return rows
+    return single
+
+
+def _model_rows(
+    session: Session,
+    bench: _Bench,
+    variations: Sequence[Variation],
+    known: Mapping[OutputOf, Digest],
+) -> list[Row]:
+    """Build with everything varied at once; what ``bench`` compares with was made by ``build``."""
+    bench.plain = Made(
+        {
+            (step.name, path): session.runner.store.get(known[OutputOf(step.name, path)])
+            for step in bench.recipe.steps
+            for path in step.outputs
+        },
+        {},
+    )
+    return [
+        dataclasses.replace(row, variation=f"{row.variation} ({MODEL_STEPS})")
+        for row in _rows(session, bench, variations)
+    ]
+
+
+def _all_of(variations: Sequence[Variation]) -> str:
+    return f"{len(variations)} at once: {', '.join(each.name for each in variations)}"
+
+
+def _again(session: Session, bench: _Bench, known: Mapping[OutputOf, Digest]) -> Row:
+    """Build plainly and compare with what ``build`` made."""
+    started = time.monotonic()
+    with session.reporter.activity("building again, nothing varied"):
+        made = bench.place.run(bench.recipe, Conditions(), bench.image)
+    found = bench.differences
+    official = {key: session.runner.store.get(known[OutputOf(*key)]) for key in made.outputs}
+    equal = _compare(
+        dataclasses.replace(bench, linked="", differences=found), AGAIN, official, made.outputs
+    )
+    bench.plain = made
+    bench.builds += 1
+    seconds = time.monotonic() - started
+    session.reporter.step(f"{AGAIN}: {seconds:.1f} s")
+    described = "from clean, compared with what build made"
+    return Row(AGAIN, described, ("", ""), True, equal, len(made.outputs), seconds, bench.builds)
+
+
+def _built(
+    session: Session, bench: _Bench, variations: Sequence[Variation], name: str
+) -> list[Row]:
+    """Build once with all of ``variations``; return a row for each."""
+    assert bench.plain is not None
+    started = time.monotonic()
+    conditions = varied(Conditions(), variations)
+    with session.reporter.activity(f"building with another {name}"):
+        made = bench.place.run(bench.recipe, conditions, bench.image, bench.linked)
+    equal = _compare(bench, name, bench.plain.outputs, made.outputs)
+    bench.builds += 1
+    seconds = time.monotonic() - started
+    session.reporter.step(f"{name}: {seconds:.1f} s")
+    rows = []
+    for variation in variations:
+        facts = (bench.plain.facts.get(variation.name, ""), made.facts[variation.name])
+        in_effect = facts[0] != facts[1]
+        if not in_effect:
+            session.reporter.warning(
+                f"{variation.name} could not be varied here: it stayed '{facts[0]}'"
+            )
+        rows.append(
+            Row(
+                variation.name,
+                variation.described,
+                facts,
+                in_effect,
+                equal,
+                len(made.outputs),
+                seconds,
+                bench.builds,
+            )
+        )
+    return rows
+
+
+Outputs = Mapping[tuple[str, PurePosixPath], bytes]
+
+
+def _compare(bench: _Bench, variation: str, plain: Outputs, other: Outputs) -> dict[str, bool]:
+    """Return which columns are equal; differences are added to the bench."""
+    different: set[str] = set()
+    for (step, path), data in other.items():
+        expected = plain[step, path]
+        if expected == data or (
+            bench.linked and path.suffix == ".a" and _has_members(expected, data)
+        ):
+            continue
+        different.add(step)
+        bench.differences.append(
+            Difference(
+                variation,
+                step,
+                path,
+                elf_difference.differences(expected, data),
+                elf_difference.diffoscope(expected, data, path.name),
+            )
+        )
+    return {column: not (steps & different) for column, steps in bench.columns.items()}
+
+
+def _has_members(whole: bytes, part: bytes) -> bool:
+    """Return whether every member of ``part`` is one of ``whole``, byte for byte."""
+    before, after = elf_difference.members(whole), elf_difference.members(part)
+    return bool(after) and all(before.get(name) == data for name, data in after.items())
+
+
+def reproduction_table(found: Reproduction) -> tuple[list[str], list[list[str]]]:
+    """Return heads and lines of the matrix."""
+    heads = ["variation", *found.columns, "files", "build", "plain", "varied"]
+    lines = []
+    for row in found.rows:
+        cells = []
+        for column in found.columns:
+            if column not in row.equal:
+                cells.append("")
+            elif not row.equal[column]:
+                cells.append("DIFFERENT")
+            else:
+                cells.append("equal" if row.in_effect else "not varied")
+        facts = [fact if len(fact) <= 28 else f"{fact[:12]}...{fact[-13:]}" for fact in row.fact]
+        lines.append(
+            [row.variation, *cells, str(row.files), f"{row.build}: {row.seconds:.0f} s", *facts]
+        )
+    return heads, lines
+
+
+def difference_lines(found: Reproduction) -> list[str]:
+    """Return what differs, with section and symbol, for people."""
+    lines = []
+    for difference in found.differences:
+        lines.append(f"{difference.variation}: {difference.step}: {difference.path}")
+        lines += [f"    {place}" for place in difference.places]
+        lines += [f"    | {line}" for line in difference.report.splitlines()]
+    return lines
