@@ -510,7 +510,7 @@ def repro(
 ) -> None:
     """Build from clean under varied circumstances and compare every byte."""
     from toolchain.commands.build import find_targets
-    from toolchain.commands.repro import difference_lines, reproduction_table
+    from toolchain.commands.repro import ReproRequest, difference_lines, reproduction_table
     from toolchain.commands.repro import repro as run
     from toolchain.commands.session import chosen_engine, open_session
     from toolchain.layout import project_layout
@@ -520,19 +520,18 @@ def repro(
 
     boards, variations = find_targets(project_layout(), target), find_variations(vary)
     models = [chosen_model(model)] if model else list(MODELS.values())
-    kind, place = find_build_type(build_type), chosen_engine(engine)
+    request = ReproRequest(
+        boards,
+        models,
+        find_build_type(build_type),
+        variations,
+        at_once=whole_number("--at-once", at_once, at_least=1),
+        whole_library=whole_library,
+        model_steps=not compiled_only,
+    )
+    place = chosen_engine(engine)
     with open_session(_reporter(quiet or json), engine=place) as session:
-        found = run(
-            session,
-            place,
-            boards,
-            models,
-            kind,
-            variations,
-            at_once=whole_number("--at-once", at_once, at_least=1),
-            whole_library=whole_library,
-            model_steps=not compiled_only,
-        )
+        found = run(session, place, request)
     if json:
         _show_json("repro", **dataclasses.asdict(found), equal=found.equal)
     else:

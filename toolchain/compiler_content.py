@@ -127,7 +127,7 @@ def _found(name: str, path: str) -> Path:
     return Path(program)
 
 
-def _run(command: Sequence[str | Path], *, errors: bool = False) -> str:
+def _run(command: Sequence[str | Path], *, errors: bool = False, check: bool = True) -> str:
     try:
         done = subprocess.run(
             [str(word) for word in command],
@@ -135,7 +135,7 @@ def _run(command: Sequence[str | Path], *, errors: bool = False) -> str:
             stdin=subprocess.DEVNULL,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
             timeout=_MOST_SECONDS,
-            check=True,
+            check=check,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise UnpinnedToolError(f"{command[0]} cannot be run", why=str(error)) from error
@@ -168,7 +168,8 @@ def _headers(folder: Path, folders: Sequence[Path]) -> Iterator[Path]:
 def _shared_libraries(program: Path) -> list[Path]:
     """Return the libraries that compute for the compiler; the C library's own are the system's."""
     found = []
-    for line in _run(["ldd", program]).splitlines():
+    # Of a program that is linked statically ldd says so, as a failure.
+    for line in _run(["ldd", program], check=False).splitlines():
         name, _, rest = line.strip().partition(" => ")
         place = Path(rest.rpartition(" (")[0])
         if name.startswith(_SHARED) and place.is_absolute():

@@ -137,18 +137,30 @@ class _Bench:
     builds: int = 0
 
 
-def repro(
-    session: Session,
-    engine: EngineChoice,
-    boards: Sequence[Board],
-    models: Sequence[Model],
-    build_type: BuildType,
-    variations: Sequence[Variation],
-    *,
-    at_once: int = AT_ONCE,
-    whole_library: bool = False,
-    model_steps: bool = True,
-) -> Reproduction:
+@dataclass(frozen=True)
+class ReproRequest:
+    """What is to be tried.
+
+    Attributes:
+        boards: what to build for.
+        models: models of the project.
+        build_type: how it is compiled.
+        variations: to try.
+        at_once: how many variations share a build.
+        whole_library: compile also what is linked into no firmware, each time.
+        model_steps: also convert, embed and compute the references under varied circumstances.
+    """
+
+    boards: Sequence[Board]
+    models: Sequence[Model]
+    build_type: BuildType
+    variations: Sequence[Variation]
+    at_once: int = AT_ONCE
+    whole_library: bool = False
+    model_steps: bool = True
+
+
+def repro(session: Session, engine: EngineChoice, request: ReproRequest) -> Reproduction:
     """Build firmwares under every variation, and compare them with a plain build.
 
     The plain build is compared with what ``build`` makes. Variations that have nothing to do with
@@ -157,19 +169,15 @@ def repro(
 
     Args:
         session: the open command.
-        engine: ``docker`` or ``host``.
-        boards: what to build for.
-        models: models of the project.
-        build_type: how it is compiled.
-        variations: to try.
-        at_once: how many variations share a build.
-        whole_library: compile also what is linked into no firmware, each time.
-        model_steps: also convert, embed and compute the references under varied circumstances.
+        engine: ``host``, or anything else for Docker.
+        request: what is to be tried.
 
     Raises:
         UsageError: a model is not one of the project.
         StepFailedError: a varied build failed.
     """
+    boards, models, build_type = request.boards, request.models, request.build_type
+    variations = request.variations
     if any(model.given is not None for model in models):
         raise UsageError(
             "a model of your own cannot be tried", next_step="use sine_int8 or sine_float"
@@ -211,10 +219,14 @@ def repro(
         recipe = make_recipe(compiled, known, session.runner.store, folder / "compiled")
         write_lists(recipe)
         bench = _Bench(
-            place, recipe, session.pipeline.cross_image, columns, "" if whole_library else linked
+            place,
+            recipe,
+            session.pipeline.cross_image,
+            columns,
+            "" if request.whole_library else linked,
         )
-        rows = list(_compiled_rows(session, bench, variations, known, at_once))
-        if model_steps:
+        rows = list(_compiled_rows(session, bench, variations, known, request.at_once))
+        if request.model_steps:
             chosen = [step for name, step in steps.items() if name.split()[0] in _MODEL_VERBS]
             recipe = make_recipe(chosen, known, session.runner.store, folder / "model")
             write_lists(recipe)
@@ -227,9 +239,9 @@ def repro(
             bench.builds = model_bench.builds
             bench.differences += model_bench.differences
     return Reproduction(
-        engine=engine.name,
-        columns=(*columns, *([MODEL_STEPS] if model_steps else [])),
-        whole_library=whole_library,
+        engine="host" if engine.name == "host" else "docker",
+        columns=(*columns, *([MODEL_STEPS] if request.model_steps else [])),
+        whole_library=request.whole_library,
         rows=tuple(rows),
         differences=tuple(bench.differences),
         builds=bench.builds,
