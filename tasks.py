@@ -488,7 +488,7 @@ def plan(
         "vary": "names of variations with commas between them; all when not given",
         "engine": "docker, or host where the compiler is the pinned one",
         "at-once": "how many variations share a build; on a difference each gets its own",
-        "whole-library": "compile the whole library in each build, not only what is linked",
+        "library": "what each build compiles of it: 'linked', 'whole', or at the 'ends' the whole",
         "compiled-only": "leave out converting, embedding and the references",
         "json": "print the result as JSON",
         "quiet": "print the result only",
@@ -503,14 +503,19 @@ def repro(
     vary: str = "",
     engine: str = "docker",
     at_once: str = "3",
-    whole_library: bool = False,
+    library: str = "ends",
     compiled_only: bool = False,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Build from clean under varied circumstances and compare every byte."""
     from toolchain.commands.build import find_targets
-    from toolchain.commands.repro import ReproRequest, difference_lines, reproduction_table
+    from toolchain.commands.repro import (
+        ReproRequest,
+        difference_lines,
+        find_extent,
+        reproduction_table,
+    )
     from toolchain.commands.repro import repro as run
     from toolchain.commands.session import chosen_engine, open_session
     from toolchain.layout import project_layout
@@ -526,7 +531,7 @@ def repro(
         find_build_type(build_type),
         variations,
         at_once=whole_number("--at-once", at_once, at_least=1),
-        whole_library=whole_library,
+        library=find_extent(library),
         model_steps=not compiled_only,
     )
     place = chosen_engine(engine)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
 
 from toolchain.actions import OutputOf, Step
 from toolchain.actions.sandbox import remove_tree
@@ -26,6 +27,11 @@ from toolchain.repro.variations import Conditions, Variation, packed, varied
 AGAIN = "again"
 TOGETHER = "together"
 MODEL_STEPS = "model steps"
+LibraryExtent: TypeAlias = Literal["linked", "ends", "whole"]
+LIBRARY_EXTENTS: tuple[LibraryExtent, ...] = ("linked", "ends", "whole")
+"""How much of the library a build compiles: what firmwares take of it; the same, but the whole in
+the first and the last build; or always the whole."""
+
 AT_ONCE = 3
 """How many variations share a build, if not told otherwise."""
 
@@ -87,13 +93,12 @@ class Reproduction:
     Attributes:
         engine: ``docker`` or ``host``.
         columns: boards and models, and the model's own steps where they were built.
-        whole_library: whether each build compiled the whole library, or only what is linked of it;
-            ``again`` and ``together`` always compile all.
+        library: how much of the library the builds compiled.
     """
 
     engine: str
     columns: tuple[str, ...]
-    whole_library: bool
+    library: LibraryExtent
     rows: tuple[Row, ...] = ()
     differences: tuple[Difference, ...] = ()
     builds: int = 0
@@ -117,6 +122,20 @@ class Reproduction:
                 why=_described(self.differences[0]),
                 next_step="keep out of the outputs what the section and the symbol show",
             )
+
+
+def find_extent(name: str) -> LibraryExtent:
+    """Return the extent of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for extent in LIBRARY_EXTENTS:
+        if extent == name:
+            return extent
+    raise UsageError(
+        f"--library cannot be '{name}'", next_step=f"choose one of: {', '.join(LIBRARY_EXTENTS)}"
+    )
 
 
 def _described(difference: Difference) -> str:
@@ -147,7 +166,7 @@ class ReproRequest:
         build_type: how it is compiled.
         variations: to try.
         at_once: how many variations share a build.
-        whole_library: compile also what is linked into no firmware, each time.
+        library: how much of the library the builds compile.
         model_steps: also convert, embed and compute the references under varied circumstances.
     """
 
@@ -156,7 +175,7 @@ class ReproRequest:
     build_type: BuildType
     variations: Sequence[Variation]
     at_once: int = AT_ONCE
-    whole_library: bool = False
+    library: LibraryExtent = "ends"
     model_steps: bool = True
 
 
@@ -223,9 +242,9 @@ def repro(session: Session, engine: EngineChoice, request: ReproRequest) -> Repr
             recipe,
             session.pipeline.cross_image,
             columns,
-            "" if request.whole_library else linked,
+            "" if request.library == "whole" else linked,
         )
-        rows = list(_compiled_rows(session, bench, variations, known, request.at_once))
+        rows = list(_compiled_rows(session, bench, request, known))
         if request.model_steps:
             chosen = [step for name, step in steps.items() if name.split()[0] in _MODEL_VERBS]
             recipe = make_recipe(chosen, known, session.runner.store, folder / "model")
@@ -241,7 +260,7 @@ def repro(session: Session, engine: EngineChoice, request: ReproRequest) -> Repr
     return Reproduction(
         engine="host" if engine.name == "host" else "docker",
         columns=(*columns, *([MODEL_STEPS] if request.model_steps else [])),
-        whole_library=request.whole_library,
+        library=request.library,
         rows=tuple(rows),
         differences=tuple(bench.differences),
         builds=bench.builds,
@@ -307,25 +326,26 @@ def _folder(session: Session) -> Iterator[Path]:
 def _compiled_rows(
     session: Session,
     bench: _Bench,
-    variations: Sequence[Variation],
+    request: ReproRequest,
     known: Mapping[OutputOf, Digest],
-    at_once: int,
 ) -> Iterator[Row]:
-    yield _again(session, bench, known)
-    for pack in packed(variations, at_once):
+    ends = dataclasses.replace(bench, linked=bench.linked if request.library == "linked" else "")
+    yield _again(session, ends, known)
+    bench.plain, bench.builds = ends.plain, ends.builds
+    packs = packed(request.variations, request.at_once)
+    for pack in packs:
         yield from _rows(session, bench, pack)
-    together = [each for each in variations if each.name != _NOT_TOGETHER]
-    if len(together) > 1:
-        whole = dataclasses.replace(bench, linked="", differences=[])
+    together = [each for each in request.variations if each.name != _NOT_TOGETHER]
+    if len(packs) > 1 and together:
+        ends.builds = bench.builds
         yield dataclasses.replace(
-            _built(session, whole, together, TOGETHER)[0],
+            _built(session, ends, together, TOGETHER)[0],
             variation=TOGETHER,
             described=_all_of(together),
             fact=("", ""),
             in_effect=True,
         )
-        bench.builds = whole.builds
-        bench.differences += whole.differences
+        bench.builds = ends.builds
 
 
 def _rows(session: Session, bench: _Bench, pack: Sequence[Variation]) -> list[Row]:
@@ -372,12 +392,9 @@ def _again(session: Session, bench: _Bench, known: Mapping[OutputOf, Digest]) ->
     """Build plainly and compare with what ``build`` made."""
     started = time.monotonic()
     with session.reporter.activity("building again, nothing varied"):
-        made = bench.place.run(bench.recipe, Conditions(), bench.image)
-    found = bench.differences
+        made = bench.place.run(bench.recipe, Conditions(), bench.image, bench.linked)
     official = {key: session.runner.store.get(known[OutputOf(*key)]) for key in made.outputs}
-    equal = _compare(
-        dataclasses.replace(bench, linked="", differences=found), AGAIN, official, made.outputs
-    )
+    equal = _compare(bench, AGAIN, official, made.outputs)
     bench.plain = made
     bench.builds += 1
     seconds = time.monotonic() - started

@@ -1,0 +1,294 @@
+"""What the varied builds are made of, and how differences are named; no Docker."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.actions_support import P, make_layout
+from toolchain.actions import OutputOf, Step, Store
+from toolchain.commands.repro import (
+    Difference,
+    Reproduction,
+    Row,
+    difference_lines,
+    find_extent,
+    reproduction_table,
+)
+from toolchain.errors import NotReproducibleError, UsageError
+from toolchain.repro.elf_difference import Place, differences, members
+from toolchain.repro.recipe import Places, make_recipe, script, write_lists
+from toolchain.repro.variations import (
+    VARIATIONS,
+    Conditions,
+    find_variations,
+    packed,
+    varied,
+)
+
+COMPILER = shutil.which("cc")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="not run: there is no C compiler here")
+
+
+def test_there_are_enough_variations_and_each_changes_something() -> None:
+    assert len({variation.name for variation in VARIATIONS}) == len(VARIATIONS) >= 16
+    for variation in VARIATIONS:
+        assert variation.change(Conditions()) != Conditions(), variation.name
+
+
+def test_variations_of_one_build_are_in_effect_side_by_side() -> None:
+    for pack in packed(VARIATIONS, 3):
+        together = varied(Conditions(), pack)
+        for variation in pack:
+            rest = varied(Conditions(), [each for each in pack if each != variation])
+            assert together != rest, variation.name
+
+
+def test_every_variation_has_a_fact_in_the_script(tmp_path: Path) -> None:
+    text = script(_recipe(tmp_path), Conditions(), _places(tmp_path))
+    for variation in VARIATIONS:
+        assert f"\nfact {variation.name} " in text
+
+
+def test_variations_are_found_by_name() -> None:
+    assert find_variations("") == VARIATIONS
+    assert [each.name for each in find_variations("clock,path,clock")] == ["clock", "path"]
+    with pytest.raises(UsageError, match="there is no variation 'moon'"):
+        find_variations("path,moon")
+    assert find_extent("whole") == "whole"
+    with pytest.raises(UsageError, match="--library cannot be 'half'"):
+        find_extent("half")
+
+
+@given(st.integers(1, 30))
+def test_packing_keeps_everything(size: int) -> None:
+    packs = packed(VARIATIONS, size)
+    assert [each for pack in packs for each in pack] == list(VARIATIONS)
+    assert max(map(len, packs)) <= size
+
+
+_FIRST = Step(
+    name="first",
+    image="image:1",
+    arguments=(
+        "/bin/sh",
+        "-ec",
+        "cat /project/tflm/b > /out/dir/made; echo '$HOME \"x\"' >> /out/dir/made",
+    ),
+    inputs={P("tflm/b"): b"b\n", P("tflm/a"): b"a\n"},
+    outputs=(P("dir/made"),),
+)
+_SECOND = Step(
+    name="second",
+    image="image:1",
+    arguments=("/bin/sh", "-ec", "cat there/it kept > /out/all"),
+    inputs={P("there/it"): OutputOf("first", P("dir/made")), P("kept"): OutputOf("zeroth", P("x"))},
+    outputs=(P("all"),),
+)
+
+
+def _recipe(folder: Path) -> object:
+    layout = make_layout(folder)
+    store = Store(layout.store)
+    known = {OutputOf("zeroth", P("x")): store.put_bytes(b"kept\n")}
+    first = Step(
+        **{
+            **{name: getattr(_FIRST, name) for name in ("name", "image", "inputs", "outputs")},
+            "arguments": ("/bin/sh", "-ec", f"mkdir -p /out/dir; {_FIRST.arguments[2]}"),
+        }
+    )
+    recipe = make_recipe([_SECOND, first], known, store, folder / "recipe")
+    write_lists(recipe)
+    return recipe
+
+
+def _places(folder: Path) -> Places:
+    for name in ("work", "result"):
+        (folder / name).mkdir(exist_ok=True)
+    return Places(
+        inputs=str(folder / "recipe"),
+        work=str(folder / "work"),
+        result=str(folder / "result"),
+        tree=str(folder),
+        licence="",
+        python="python3",
+        clock="",
+    )
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_script_runs_steps_in_order_on_what_they_made(tmp_path: Path, reverse: bool) -> None:
+    conditions = Conditions(reversed_order=reverse, umask=0o027, mtime=1_000_000_000)
+    text = script(_recipe(tmp_path), conditions, _places(tmp_path))
+    done = subprocess.run(["/bin/sh", "-c", text], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "result/0/dir/made").read_text() == 'b\n$HOME "x"\n'
+    assert (tmp_path / "result/1/all").read_text() == 'b\n$HOME "x"\nkept\n'
+    facts = dict(
+        line.split("=", 1) for line in (tmp_path / "result/facts").read_text().splitlines()
+    )
+    assert facts["umask"] == "0027"
+    assert facts["mtimes"] == "1000000000"
+    assert int((tmp_path / "work/build/0/project/tflm/a").stat().st_mtime) == 1_000_000_000
+
+
+def test_files_are_made_in_both_orders(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path)
+    lists = [
+        (tmp_path / f"recipe/{name}.list").read_text().splitlines()
+        for name in ("sorted", "reversed")
+    ]
+    assert lists[0] == sorted(lists[0])
+    assert lists[1] == lists[0][::-1]
+    assert recipe is not None
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """Return a GNU archive with a table of the long names, as ar writes it."""
+    names, places = b"", {}
+    for name in files:
+        if len(name) > 15:
+            places[name] = len(names)
+            names += name.encode() + b"/\n"
+    parts = [("//", names)] if names else []
+    parts += [(f"/{places[name]}" if name in places else f"{name}/", files[name]) for name in files]
+    made = b"!<arch>\n"
+    for label, data in parts:
+        header = f"{label:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n".encode()
+        made += header + data + b"\n" * (len(data) % 2)
+    return made
+
+
+NAMES = st.from_regex(r"[a-z]{1,30}\.o", fullmatch=True)
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=20), max_size=5))
+def test_members_of_archives_are_read(files: dict[str, bytes]) -> None:
+    assert members(archive(files)) == files
+
+
+def test_members_of_one_name_are_told_apart_and_damage_is_noticed() -> None:
+    one, other = archive({"a.o": b"1"}), archive({"a.o": b"2"})
+    assert members(one + other[8:]) == {"a.o": b"1", "a.o#2": b"2"}
+    with pytest.raises(ValueError, match="damaged"):
+        members(one[:-10])
+
+
+def test_a_member_that_differs_is_named() -> None:
+    (place,) = differences(
+        archive({"a.o": b"same", "b.o": b"12"}), archive({"a.o": b"same", "b.o": b"13"})
+    )
+    assert place.section.startswith("b.o ")
+    only = differences(archive({"a.o": b"1"}), archive({"c.o": b"1"}))
+    assert [str(each) for each in only] == [
+        "a.o: only in the plain build",
+        "c.o: only in the varied build",
+    ]
+
+
+def _object(folder: Path, source: str, *flags: str) -> bytes:
+    assert COMPILER is not None
+    (folder / "x.c").write_text(source)
+    command = [COMPILER, "-c", "-O1", *flags, "-o", str(folder / "x.o"), str(folder / "x.c")]
+    subprocess.run(command, check=True, cwd=folder)
+    return (folder / "x.o").read_bytes()
+
+
+_SOURCE = """
+const char first[8] = "first";
+const char when[12] = "{when}";
+int twice(int x) {{ return 2 * x; }}
+int more(int x) {{ return x + {more}; }}
+"""
+
+
+@needs_compiler
+def test_section_symbol_and_text_of_a_difference_are_named(tmp_path: Path) -> None:
+    old = _object(tmp_path, _SOURCE.format(when="Jan  2 1980", more=7))
+    new = _object(tmp_path, _SOURCE.format(when="Nov 26 2027", more=7))
+    (place,) = differences(old, new)
+    assert (place.section, place.symbol) == (".rodata", "when")
+    assert '"' in place.text
+    assert "Jan  2 1980" in place.text
+    assert "Nov 26 2027" in place.text
+
+
+@needs_compiler
+def test_code_that_differs_is_named_by_its_function(tmp_path: Path) -> None:
+    old = _object(tmp_path, _SOURCE.format(when="", more=1000))
+    new = _object(tmp_path, _SOURCE.format(when="", more=2000))
+    place = differences(old, new)[0]
+    assert (place.section, place.symbol) == (".text", "more")
+
+
+@needs_compiler
+def test_a_section_that_one_build_lacks_is_named(tmp_path: Path) -> None:
+    old = _object(tmp_path, _SOURCE.format(when="", more=1))
+    new = _object(tmp_path, _SOURCE.format(when="", more=1) + "int zeroed[4];")
+    names = {place.section for place in differences(old, new)}
+    assert {".symtab", ".strtab"} <= names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"a\nb\n", b"a\nc\n", 'line 2: "b" and "c"'),
+        (b"a\n", b"a\nb\n", "the end: 1 and 2 lines"),
+        (b"\xff\x01", b"\xff\x02", "byte 0x1: 2 and 2 bytes long"),
+        (b"\xff", b"\xff\x02", "byte 0x1: 1 and 2 bytes long"),
+        (b"\x7fELF", b"\x7fELF\xff", "byte 0x4: 4 and 5 bytes long"),
+    ],
+)
+def test_other_files_are_compared_by_line_or_byte(old: bytes, new: bytes, said: str) -> None:
+    assert [str(place) for place in differences(old, new)] == [said]
+
+
+@given(
+    st.binary(max_size=40), st.binary(max_size=40), st.sampled_from([b"", b"\x7fELF", b"!<arch>\n"])
+)
+def test_a_place_is_named_exactly_when_bytes_differ(one: bytes, other: bytes, head: bytes) -> None:
+    del head
+    assert bool(differences(one, other)) == (one != other)
+
+
+def _reproduction(
+    change: Callable[[dict[str, bool]], None] = lambda _: None,
+    *found: Difference,
+    in_effect: bool = True,
+) -> Reproduction:
+    equal = {"edge sine": True, "disco sine": True}
+    change(equal)
+    row = Row("clock", "a year ahead", ("2026", "2027"), in_effect, equal, 10, 1.5, 2)
+    return Reproduction("docker", tuple(equal), "ends", (row,), found, 2, 3.0)
+
+
+def test_the_matrix_says_equal_different_or_not_varied() -> None:
+    heads, lines = reproduction_table(_reproduction())
+    assert heads[:3] == ["variation", "edge sine", "disco sine"]
+    assert lines[0][:3] == ["clock", "equal", "equal"]
+    _, lines = reproduction_table(_reproduction(lambda equal: equal.update({"disco sine": False})))
+    assert lines[0][:3] == ["clock", "equal", "DIFFERENT"]
+    _, lines = reproduction_table(_reproduction(in_effect=False))
+    assert lines[0][:3] == ["clock", "not varied", "not varied"]
+
+
+def test_differences_are_an_error_that_names_them() -> None:
+    _reproduction().require_equal()
+    place = Place(".rodata", "when", "byte 0x0")
+    difference = Difference("clock", "firmware x", P("bin/hello_world"), (place,), "more\nlines")
+    found = _reproduction(lambda _: None, difference)
+    assert difference_lines(found) == [
+        "clock: firmware x: bin/hello_world",
+        "    .rodata, when: byte 0x0",
+        "    | more",
+        "    | lines",
+    ]
+    with pytest.raises(NotReproducibleError, match="other bytes with clock") as failure:
+        found.require_equal()
+    assert "bin/hello_world in .rodata, when" in str(failure.value)
