@@ -23,7 +23,7 @@ from toolchain.commands.repro import (
 )
 from toolchain.errors import NotReproducibleError, UsageError
 from toolchain.repro.elf_difference import Place, differences, members
-from toolchain.repro.recipe import Places, make_recipe, script, write_lists
+from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (
     VARIATIONS,
     Conditions,
@@ -79,7 +79,7 @@ _FIRST = Step(
     arguments=(
         "/bin/sh",
         "-ec",
-        "cat /project/tflm/b > /out/dir/made; echo '$HOME \"x\"' >> /out/dir/made",
+        "mkdir /out/dir; cat /project/tflm/b > /out/dir/made; echo '$HOME \"x\"' >> /out/dir/made",
     ),
     inputs={P("tflm/b"): b"b\n", P("tflm/a"): b"a\n"},
     outputs=(P("dir/made"),),
@@ -93,17 +93,11 @@ _SECOND = Step(
 )
 
 
-def _recipe(folder: Path) -> object:
+def _recipe(folder: Path) -> Recipe:
     layout = make_layout(folder)
     store = Store(layout.store)
     known = {OutputOf("zeroth", P("x")): store.put_bytes(b"kept\n")}
-    first = Step(
-        **{
-            **{name: getattr(_FIRST, name) for name in ("name", "image", "inputs", "outputs")},
-            "arguments": ("/bin/sh", "-ec", f"mkdir -p /out/dir; {_FIRST.arguments[2]}"),
-        }
-    )
-    recipe = make_recipe([_SECOND, first], known, store, folder / "recipe")
+    recipe = make_recipe([_SECOND, _FIRST], known, store, folder / "recipe")
     write_lists(recipe)
     return recipe
 
@@ -139,14 +133,10 @@ def test_a_script_runs_steps_in_order_on_what_they_made(tmp_path: Path, reverse:
 
 
 def test_files_are_made_in_both_orders(tmp_path: Path) -> None:
-    recipe = _recipe(tmp_path)
-    lists = [
-        (tmp_path / f"recipe/{name}.list").read_text().splitlines()
-        for name in ("sorted", "reversed")
-    ]
+    folder = _recipe(tmp_path).folder
+    lists = [(folder / f"{name}.list").read_text().splitlines() for name in ("sorted", "reversed")]
     assert lists[0] == sorted(lists[0])
-    assert lists[1] == lists[0][::-1]
-    assert recipe is not None
+    assert lists[1] == lists[0][::-1] != lists[0]
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -253,7 +243,7 @@ def test_other_files_are_compared_by_line_or_byte(old: bytes, new: bytes, said: 
     st.binary(max_size=40), st.binary(max_size=40), st.sampled_from([b"", b"\x7fELF", b"!<arch>\n"])
 )
 def test_a_place_is_named_exactly_when_bytes_differ(one: bytes, other: bytes, head: bytes) -> None:
-    del head
+    one, other = head + one, head + other
     assert bool(differences(one, other)) == (one != other)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import subprocess
@@ -47,12 +48,12 @@ def differences(old: bytes, new: bytes) -> tuple[Place, ...]:
     """
     if old == new:
         return ()
+    found: list[Place] = []
     if old.startswith(_ARCHIVE) and new.startswith(_ARCHIVE):
-        found = list(_archive_differences(members(old), members(new)))
+        with contextlib.suppress(ValueError):
+            found = list(_archive_differences(members(old), members(new)))
     elif old.startswith(_ELF) and new.startswith(_ELF):
         found = _elf_differences(old, new)
-    else:
-        found = []
     return tuple(found[:_MOST]) or (_plain_difference(old, new),)
 
 
