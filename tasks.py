@@ -514,7 +514,7 @@ def repro(
         ReproRequest,
         difference_lines,
         find_extent,
-        reproduction_table,
+        reproduction_tables,
     )
     from toolchain.commands.repro import repro as run
     from toolchain.commands.session import chosen_engine, open_session
@@ -540,8 +540,9 @@ def repro(
     if json:
         _show_json("repro", **dataclasses.asdict(found), equal=found.equal)
     else:
-        heads, lines = reproduction_table(found)
-        _show(table(heads, lines, frozenset({len(heads) - 4, len(heads) - 3})))
+        for heads, lines in reproduction_tables(found):
+            _show(table(heads, lines, frozenset({len(heads) - 4, len(heads) - 3})))
+            _show("")
         for line in difference_lines(found):
             _show(line)
         _show(f"{found.engine}: {found.builds} builds in {found.seconds:.0f} s")

@@ -19,7 +19,7 @@ from toolchain.commands.repro import (
     Row,
     difference_lines,
     find_extent,
-    reproduction_table,
+    reproduction_tables,
 )
 from toolchain.errors import NotReproducibleError, UsageError
 from toolchain.repro.elf_difference import Place, differences, members
@@ -259,12 +259,14 @@ def _reproduction(
 
 
 def test_the_matrix_says_equal_different_or_not_varied() -> None:
-    heads, lines = reproduction_table(_reproduction())
+    ((heads, lines),) = reproduction_tables(_reproduction())
     assert heads[:3] == ["variation", "edge sine", "disco sine"]
     assert lines[0][:3] == ["clock", "equal", "equal"]
-    _, lines = reproduction_table(_reproduction(lambda equal: equal.update({"disco sine": False})))
+    ((_, lines),) = reproduction_tables(
+        _reproduction(lambda equal: equal.update({"disco sine": False}))
+    )
     assert lines[0][:3] == ["clock", "equal", "DIFFERENT"]
-    _, lines = reproduction_table(_reproduction(in_effect=False))
+    ((_, lines),) = reproduction_tables(_reproduction(in_effect=False))
     assert lines[0][:3] == ["clock", "not varied", "not varied"]
 
 

@@ -369,19 +369,8 @@ def _model_rows(
     variations: Sequence[Variation],
     known: Mapping[OutputOf, Digest],
 ) -> list[Row]:
-    """Build with everything varied at once; what ``bench`` compares with was made by ``build``."""
-    bench.plain = Made(
-        {
-            (step.name, path): session.runner.store.get(known[OutputOf(step.name, path)])
-            for step in bench.recipe.steps
-            for path in step.outputs
-        },
-        {},
-    )
-    return [
-        dataclasses.replace(row, variation=f"{row.variation} ({MODEL_STEPS})")
-        for row in _rows(session, bench, variations)
-    ]
+    """Build the model's steps again, and once with everything varied."""
+    return [_again(session, bench, known), *_rows(session, bench, variations)]
 
 
 def _all_of(variations: Sequence[Variation]) -> str:
@@ -470,23 +459,26 @@ def _has_members(whole: bytes, part: bytes) -> bool:
     return bool(after) and all(before.get(name) == data for name, data in after.items())
 
 
-def reproduction_table(found: Reproduction) -> tuple[list[str], list[list[str]]]:
-    """Return heads and lines of the matrix."""
-    heads = ["variation", *found.columns, "files", "build", "plain", "varied"]
+def reproduction_tables(found: Reproduction) -> list[tuple[list[str], list[list[str]]]]:
+    """Return heads and lines of the matrix: of what was compiled, and of the model's steps."""
+    compiled = [column for column in found.columns if column != MODEL_STEPS]
+    tables = [_table(found.rows, compiled)]
+    if MODEL_STEPS in found.columns:
+        tables.append(_table(found.rows, [MODEL_STEPS]))
+    return tables
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    heads = ["variation", *columns, "files", "build", "plain", "varied"]
     lines = []
-    for row in found.rows:
-        cells = []
-        for column in found.columns:
-            if column not in row.equal:
-                cells.append("")
-            elif not row.equal[column]:
-                cells.append("DIFFERENT")
-            else:
-                cells.append("equal" if row.in_effect else "not varied")
+    for row in rows:
+        if not row.equal.keys() & set(columns):
+            continue
+        same = "equal" if row.in_effect else "not varied"
+        cells = [same if row.equal[column] else "DIFFERENT" for column in columns]
         facts = [fact if len(fact) <= 28 else f"{fact[:12]}...{fact[-13:]}" for fact in row.fact]
-        lines.append(
-            [row.variation, *cells, str(row.files), f"{row.build}: {row.seconds:.0f} s", *facts]
-        )
+        build = f"{row.build}: {row.seconds:.0f} s"
+        lines.append([row.variation, *cells, str(row.files), build, *facts])
     return heads, lines
 
 
