@@ -9,24 +9,35 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.conftest import RunSteps
+from tests.blackbox.support import replace_in
 from toolchain.actions import OutputOf
 from toolchain.boards import Board
-from toolchain.commands.repro import AGAIN, ReproRequest, repro
+from toolchain.commands.repro import (
+    AGAIN,
+    Bench,
+    Difference,
+    Reproduction,
+    ReproRequest,
+    compiled_rows,
+    repro,
+    shifted_clock,
+)
 from toolchain.commands.session import EngineChoice, Session, open_session
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine
 from toolchain.errors import NotReproducibleError
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS, Pipeline, firmware_name
-from toolchain.repro.elf_difference import differences
-from toolchain.repro.places import ContainerPlace
-from toolchain.repro.recipe import make_recipe, write_lists
-from toolchain.repro.variations import Conditions, find_variations, varied
+from toolchain.pipeline import MODELS, firmware_name
+from toolchain.repro.places import ContainerPlace, Made, Place
+from toolchain.repro.recipe import Recipe, make_recipe, write_lists
+from toolchain.repro.variations import Conditions, find_variations
 
 INT8 = MODELS["sine_int8"]
 DOCKER = EngineChoice("docker")
-_DATE = "extern const char kBuiltOn[];\n__attribute__((used)) const char kBuiltOn[] = __DATE__;\n"
+_INIT = "void BoardInit() {"
+_WITH_DATE = """extern const char kBuiltOn[];
+const char kBuiltOn[] = __DATE__;
+void BoardInit() { asm volatile("" : : "r"(kBuiltOn));"""
 
 
 @pytest.fixture
@@ -45,6 +56,11 @@ def session(copy: Layout, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("DOCKER_HOST", engine.address.url)
     with open_session(PlainReporter(), layout=copy, engine=DOCKER) as session:
         yield session
+
+
+@pytest.fixture
+def clock(session: Session) -> bytes:
+    return shifted_clock(session)
 
 
 def request_for(board: Board, names: str) -> ReproRequest:
@@ -71,33 +87,12 @@ def test_firmware_and_what_is_linked_are_equal_under_other_circumstances(
     assert min(row.files for row in found.rows) == 10
 
 
-def test_the_date_of_the_build_is_caught_and_named(session: Session, board: Board) -> None:
-    source = session.layout.project / "boards/sparkfun_edge/board.cc"
-    source.write_text(source.read_text() + _DATE)
-    found = repro(session, DOCKER, request_for(board, "clock,source_date"))
-    equal = {row.variation: set(row.equal.values()) for row in found.rows}
-    # While SOURCE_DATE_EPOCH is set, the compiler takes the date from there.
-    assert equal == {AGAIN: {True}, "clock": {True}, "source_date": {False}}
-    (elf,) = (each for each in found.differences if each.path == PurePosixPath("bin/hello_world"))
-    place = elf.places[0]
-    assert (elf.variation, place.symbol) == ("source_date", "kBuiltOn")
-    assert place.section.startswith((".text", ".rodata"))
-    assert "Jan  2 1980" in place.text
-    with pytest.raises(NotReproducibleError, match="other bytes with source_date") as failure:
-        found.require_equal()
-    assert "kBuiltOn" in str(failure.value)
-
-
-def test_a_folder_in_the_outputs_is_caught_and_named(
-    engine: Engine,
-    board: Board,
-    pipeline: Pipeline,
-    run_steps: RunSteps,
-    layout: Layout,
-    tmp_path: Path,
-) -> None:
-    steps = pipeline.firmware_steps([board], [INT8], "release")
-    runner, results = run_steps(steps)
+def matrix_of_firmware(
+    session: Session, place: Place, board: Board, names: str, folder: Path
+) -> Reproduction:
+    """Vary the step that makes the firmware only, with what the others made as it is."""
+    steps = session.pipeline.firmware_steps([board], [INT8], "release")
+    results = session.runner.run(steps)
     known = {
         OutputOf(name, path): digest
         for name, result in results.items()
@@ -105,23 +100,64 @@ def test_a_folder_in_the_outputs_is_caught_and_named(
     }
     name = firmware_name("hello_world", board, INT8, "release")
     (firmware,) = (step for step in steps if step.name == name)
-    makefile = (layout.project / "tflm/Makefile").read_text()
-    rule = "-ffile-prefix-map=$(PROJECT)/= "
-    assert rule in makefile
-    broken = dataclasses.replace(
-        firmware,
-        inputs={
-            **firmware.inputs,
-            PurePosixPath("tflm/Makefile"): makefile.replace(rule, "").encode(),
-        },
-    )
-    place = ContainerPlace(engine, b"")
-    made = []
-    recipe = make_recipe([broken], known, runner.store, tmp_path / "recipe")
+    recipe = make_recipe([firmware], known, session.runner.store, folder)
     write_lists(recipe)
-    for conditions in (Conditions(), varied(Conditions(), find_variations("path"))):
-        made.append(place.run(recipe, conditions, pipeline.cross_image).outputs)
-    elf = (name, PurePosixPath("bin/hello_world"))
-    found = differences(made[0][elf], made[1][elf])
-    assert {place.section for place in found} & {".debug_str", ".debug_line_str", ".debug_line"}
-    assert [place for place in found if "/work/build" in place.text]
+    column = {"firmware": frozenset({name})}
+    bench = Bench(place, recipe, session.pipeline.cross_image, column, "")
+    rows = tuple(compiled_rows(session, bench, request_for(board, names), known))
+    return Reproduction("docker", ("firmware",), "linked", rows, tuple(bench.differences))
+
+
+def elf_difference(found: Reproduction, variation: str) -> Difference:
+    (elf,) = (
+        each
+        for each in found.differences
+        if each.path == PurePosixPath("bin/hello_world") and each.variation == variation
+    )
+    return elf
+
+
+def test_the_date_of_the_build_is_caught_and_named(
+    session: Session, engine: Engine, clock: bytes, board: Board, tmp_path: Path
+) -> None:
+    source = session.layout.project / "boards/sparkfun_edge/board.cc"
+    replace_in(source, _INIT, _WITH_DATE)
+    place = ContainerPlace(engine, clock)
+    found = matrix_of_firmware(session, place, board, "clock,source_date", tmp_path / "recipe")
+    equal = {row.variation: row.equal["firmware"] for row in found.rows}
+    # While SOURCE_DATE_EPOCH is set, the compiler takes the date from there.
+    assert equal == {AGAIN: True, "clock": True, "source_date": False}
+    place_of_it = elf_difference(found, "source_date").places[0]
+    assert place_of_it.symbol == "kBuiltOn"
+    assert place_of_it.section.startswith((".text", ".rodata"))
+    assert "Jan  2 1980" in place_of_it.text
+    with pytest.raises(NotReproducibleError, match="other bytes with source_date") as failure:
+        found.require_equal()
+    assert "kBuiltOn" in str(failure.value)
+
+
+def test_a_folder_in_the_outputs_is_caught_and_named(
+    session: Session, engine: Engine, board: Board, tmp_path: Path
+) -> None:
+    rule = "-ffile-prefix-map=$(PROJECT)/= "
+
+    class _Broken(ContainerPlace):
+        """Drops the rule on the way, as a change of the Makefile would compile the library anew."""
+
+        def run(
+            self, recipe: Recipe, conditions: Conditions, image: str, library_sources: str = ""
+        ) -> Made:
+            for makefile in recipe.folder.glob("tree/*/project/tflm/Makefile"):
+                makefile.write_text(makefile.read_text().replace(rule, ""))
+            return super().run(recipe, conditions, image, library_sources)
+
+    assert rule in (session.layout.project / "tflm/Makefile").read_text()
+    place = _Broken(engine, b"")
+    found = matrix_of_firmware(session, place, board, "path", tmp_path / "recipe")
+    assert {row.variation: row.equal["firmware"] for row in found.rows} == {
+        AGAIN: False,
+        "path": False,
+    }
+    named = {each.section: each.text for each in elf_difference(found, "path").places}
+    assert "/work/build/0/project/" in named[".debug_str"]
+    assert "/work/elsewhere/" in named[".debug_str"]

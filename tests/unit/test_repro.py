@@ -11,18 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.actions_support import P, make_layout
+from tests.unit.actions_support import P, RecordingReporter, make_layout
+from tests.unit.commands_support import copy_project
 from toolchain.actions import OutputOf, Step, Store
 from toolchain.commands.repro import (
+    Bench,
     Difference,
     Reproduction,
+    ReproRequest,
     Row,
+    compiled_rows,
     difference_lines,
     find_extent,
     reproduction_tables,
 )
+from toolchain.commands.session import open_session
 from toolchain.errors import NotReproducibleError, UsageError
 from toolchain.repro.elf_difference import Place, differences, members
+from toolchain.repro.places import Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (
     VARIATIONS,
@@ -284,3 +290,84 @@ def test_differences_are_an_error_that_names_them() -> None:
     with pytest.raises(NotReproducibleError, match="other bytes with clock") as failure:
         found.require_equal()
     assert "bin/hello_world in .rodata, when" in str(failure.value)
+
+
+class _FakePlace:
+    """Makes other bytes where one of the variations ``broken`` is in effect."""
+
+    def __init__(self, broken: set[str]) -> None:
+        self.broken = broken
+        self.runs: list[set[str]] = []
+
+    def run(
+        self, recipe: Recipe, conditions: Conditions, image: str, library_sources: str = ""
+    ) -> Made:
+        del image, library_sources
+        on = {
+            variation.name
+            for variation in find_variations("home,user,clock,hostname")
+            if variation.change(conditions) == conditions
+        }
+        self.runs.append(on)
+        data = b"other" if on & self.broken else b"same"
+        facts = {name: str(name in on) for name in ("home", "user", "clock", "hostname")}
+        return Made(
+            {(step.name, path): data for step in recipe.steps for path in step.outputs}, facts
+        )
+
+
+def _matrix(folder: Path, broken: set[str], at_once: int) -> tuple[_FakePlace, Bench, list[Row]]:
+    layout = make_layout(folder)
+    store = Store(layout.store)
+    recipe = make_recipe([_FIRST], {}, store, folder / "recipe")
+    same = store.put_bytes(b"same")
+    known = {OutputOf("first", path): same for path in _FIRST.outputs}
+    place = _FakePlace(broken)
+    bench = Bench(place, recipe, "image:1", {"edge sine": frozenset({"first"})}, "")
+    request = ReproRequest(
+        boards=[],
+        models=[],
+        build_type="release",
+        variations=find_variations("home,user,clock,hostname"),
+        at_once=at_once,
+    )
+    with open_session(RecordingReporter(), layout=copy_project(folder)) as session:
+        session.runner.store.put_bytes(b"same")
+        rows = list(compiled_rows(session, bench, request, known))
+    return place, bench, rows
+
+
+def test_variations_share_builds_while_nothing_differs(tmp_path: Path) -> None:
+    place, bench, rows = _matrix(tmp_path, set(), 3)
+    assert place.runs == [
+        set(),
+        {"home", "user", "clock"},
+        {"hostname"},
+        {"home", "user", "clock", "hostname"},
+    ]
+    assert [row.variation for row in rows] == [
+        *("again", "home", "user", "clock", "hostname", "together")
+    ]
+    assert [row.build for row in rows] == [1, 2, 2, 2, 3, 4]
+    assert all(row.in_effect and row.equal == {"edge sine": True} for row in rows)
+    assert bench.differences == []
+
+
+def test_the_variation_at_fault_is_found_among_those_of_its_build(tmp_path: Path) -> None:
+    place, bench, rows = _matrix(tmp_path, {"user"}, 3)
+    assert place.runs[2:5] == [{"home"}, {"user"}, {"clock"}]
+    equal = {row.variation: row.equal["edge sine"] for row in rows}
+    assert equal == {
+        "again": True,
+        "home": True,
+        "user": False,
+        "clock": True,
+        "hostname": True,
+        "together": False,
+    }
+    assert [each.variation for each in bench.differences] == ["user", "together"]
+
+
+def test_two_variations_at_fault_are_both_named(tmp_path: Path) -> None:
+    _, bench, _ = _matrix(tmp_path, {"home", "hostname"}, 2)
+    assert [each.variation for each in bench.differences] == ["home", "hostname", "together"]

@@ -143,8 +143,19 @@ def _described(difference: Difference) -> str:
 
 
 @dataclass
-class _Bench:
-    """What all builds of one command share."""
+class Bench:
+    """What all builds of one recipe share.
+
+    Attributes:
+        place: where they run.
+        recipe: what is built.
+        image: of its steps.
+        columns: names of the steps that a column of the matrix stands for.
+        linked: files of which the library is made; empty for all.
+        plain: what the plain build made.
+        differences: found so far.
+        builds: run so far.
+    """
 
     place: Place
     recipe: Recipe
@@ -237,20 +248,20 @@ def repro(session: Session, engine: EngineChoice, request: ReproRequest) -> Repr
     with _opened(session, engine) as place, _folder(session) as folder:
         recipe = make_recipe(compiled, known, session.runner.store, folder / "compiled")
         write_lists(recipe)
-        bench = _Bench(
+        bench = Bench(
             place,
             recipe,
             session.pipeline.cross_image,
             columns,
             "" if request.library == "whole" else linked,
         )
-        rows = list(_compiled_rows(session, bench, request, known))
+        rows = list(compiled_rows(session, bench, request, known))
         if request.model_steps:
             chosen = [step for name, step in steps.items() if name.split()[0] in _MODEL_VERBS]
             recipe = make_recipe(chosen, known, session.runner.store, folder / "model")
             write_lists(recipe)
             names = frozenset(step.name for step in chosen)
-            model_bench = _Bench(
+            model_bench = Bench(
                 place, recipe, session.pipeline.train_image, {MODEL_STEPS: names}, ""
             )
             model_bench.builds = bench.builds
@@ -287,7 +298,7 @@ def _opened(session: Session, engine: EngineChoice) -> Iterator[Place]:
     from toolchain.engine import open_engine
     from toolchain.images.build import ensure_image
 
-    clock = _clock(session)
+    clock = shifted_clock(session)
     with open_engine(session.layout, session.reporter) as opened:
         for image in (session.pipeline.cross_image, session.pipeline.train_image):
             ensure_image(
@@ -296,7 +307,7 @@ def _opened(session: Session, engine: EngineChoice) -> Iterator[Place]:
         yield ContainerPlace(opened, clock)
 
 
-def _clock(session: Session) -> bytes:
+def shifted_clock(session: Session) -> bytes:
     """Return the library that shifts the clock, compiled in the host image."""
     step = Step(
         name="shifted clock",
@@ -323,12 +334,20 @@ def _folder(session: Session) -> Iterator[Path]:
         remove_tree(folder)
 
 
-def _compiled_rows(
+def compiled_rows(
     session: Session,
-    bench: _Bench,
+    bench: Bench,
     request: ReproRequest,
     known: Mapping[OutputOf, Digest],
 ) -> Iterator[Row]:
+    """Build plainly, with every variation, and with all at once; yield a row for each.
+
+    Args:
+        session: has the outputs that ``build`` made, in its store.
+        bench: gets the differences.
+        request: names the variations.
+        known: the outputs that ``build`` made.
+    """
     ends = dataclasses.replace(bench, linked=bench.linked if request.library == "linked" else "")
     yield _again(session, ends, known)
     bench.plain, bench.builds = ends.plain, ends.builds
@@ -348,7 +367,7 @@ def _compiled_rows(
         bench.builds = ends.builds
 
 
-def _rows(session: Session, bench: _Bench, pack: Sequence[Variation]) -> list[Row]:
+def _rows(session: Session, bench: Bench, pack: Sequence[Variation]) -> list[Row]:
     """Build with all of ``pack`` at once; one by one where that differs."""
     before = len(bench.differences)
     rows = _built(session, bench, pack, " + ".join(each.name for each in pack))
@@ -365,7 +384,7 @@ def _rows(session: Session, bench: _Bench, pack: Sequence[Variation]) -> list[Ro
 
 def _model_rows(
     session: Session,
-    bench: _Bench,
+    bench: Bench,
     variations: Sequence[Variation],
     known: Mapping[OutputOf, Digest],
 ) -> list[Row]:
@@ -377,7 +396,7 @@ def _all_of(variations: Sequence[Variation]) -> str:
     return f"{len(variations)} at once: {', '.join(each.name for each in variations)}"
 
 
-def _again(session: Session, bench: _Bench, known: Mapping[OutputOf, Digest]) -> Row:
+def _again(session: Session, bench: Bench, known: Mapping[OutputOf, Digest]) -> Row:
     """Build plainly and compare with what ``build`` made."""
     started = time.monotonic()
     with session.reporter.activity("building again, nothing varied"):
@@ -392,9 +411,7 @@ def _again(session: Session, bench: _Bench, known: Mapping[OutputOf, Digest]) ->
     return Row(AGAIN, described, ("", ""), True, equal, len(made.outputs), seconds, bench.builds)
 
 
-def _built(
-    session: Session, bench: _Bench, variations: Sequence[Variation], name: str
-) -> list[Row]:
+def _built(session: Session, bench: Bench, variations: Sequence[Variation], name: str) -> list[Row]:
     """Build once with all of ``variations``; return a row for each."""
     assert bench.plain is not None
     started = time.monotonic()
@@ -431,7 +448,7 @@ def _built(
 Outputs = Mapping[tuple[str, PurePosixPath], bytes]
 
 
-def _compare(bench: _Bench, variation: str, plain: Outputs, other: Outputs) -> dict[str, bool]:
+def _compare(bench: Bench, variation: str, plain: Outputs, other: Outputs) -> dict[str, bool]:
     """Return which columns are equal; differences are added to the bench."""
     different: set[str] = set()
     for (step, path), data in other.items():

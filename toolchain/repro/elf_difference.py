@@ -118,6 +118,7 @@ class _Section:
     data: bytes
     symbols: tuple[tuple[int, int, str], ...]
     rank: int
+    strings: bool
 
 
 def _read(data: bytes) -> dict[str, _Section] | None:
@@ -136,9 +137,11 @@ def _read(data: bytes) -> dict[str, _Section] | None:
             loaded = bool(section["sh_flags"] & 2)
             content = b"" if section["sh_type"] == "SHT_NOBITS" else section.data()
             key = section.name if section.name not in found else f"{section.name}#{index}"
-            rank = 0 if loaded else 2 if section.name.startswith(".debug") else 1
+            strings = bool(section["sh_flags"] & 0x20) and not loaded
+            # Strings tell more than the debug information that refers to them.
+            rank = 0 if loaded else 1 if strings else 3 if section.name.startswith(".debug") else 2
             inside = tuple(_symbols_in(symbols, index, section, elf["e_type"] == "ET_REL"))
-            found[key] = _Section(section["sh_addr"], content, inside, rank)
+            found[key] = _Section(section["sh_addr"], content, inside, rank, strings)
     except (ELFError, ValueError, KeyError, AttributeError, UnicodeDecodeError):
         return None
     return found
@@ -164,7 +167,12 @@ def _section_difference(name: str, old: _Section, new: _Section) -> Place:
     text = f"byte 0x{offset:x}"
     if len(old.data) != len(new.data):
         text += f", {len(old.data):,} and {len(new.data):,} bytes long"
-    strings = [_string_at(each.data, offset) for each in (old, new)]
+    if old.strings and new.strings:
+        # A linker sorts them as it likes: what counts is which ones there are.
+        both = [set(each.data.split(b"\0")) for each in (old, new)]
+        strings = [_shown(both[0] - both[1]), _shown(both[1] - both[0])]
+    else:
+        strings = [_string_at(each.data, offset) for each in (old, new)]
     if any(strings):
         text += f', "{strings[0]}" and "{strings[1]}"'
     return Place(name, symbol, text)
@@ -195,6 +203,11 @@ def _string_at(data: bytes, offset: int) -> str:
     while end < len(data) and end - start < 60 and 32 <= data[end] < 127:
         end += 1
     return data[start:end].decode("ascii") if end - start >= 4 else ""
+
+
+def _shown(strings: set[bytes]) -> str:
+    """Return the first of some strings, at most 60 characters of it."""
+    return min(strings, default=b"").decode("utf-8", "backslashreplace")[:60]
 
 
 def _plain_difference(old: bytes, new: bytes) -> Place:
