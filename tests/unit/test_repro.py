@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -26,15 +29,19 @@ from toolchain.commands.repro import (
     reproduction_tables,
 )
 from toolchain.commands.session import open_session
-from toolchain.errors import NotReproducibleError, UsageError
+from toolchain.errors import NotReproducibleError, StepFailedError, UsageError
+from toolchain.host_tools import HostTools, Tool
+from toolchain.images import Kind
+from toolchain.pinned_tree import PinnedTree
 from toolchain.repro.elf_difference import Place, differences, members
-from toolchain.repro.places import Made
+from toolchain.repro.places import HostPlace, Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (
     VARIATIONS,
     Conditions,
     find_variations,
     packed,
+    processors,
     varied,
 )
 
@@ -371,3 +378,63 @@ def test_the_variation_at_fault_is_found_among_those_of_its_build(tmp_path: Path
 def test_two_variations_at_fault_are_both_named(tmp_path: Path) -> None:
     _, bench, _ = _matrix(tmp_path, {"home", "hostname"}, 2)
     assert [each.variation for each in bench.differences] == ["home", "hostname", "together"]
+
+
+class _Tools:
+    """This machine's shell, as a tool."""
+
+    path = os.environ["PATH"]
+
+    def __init__(self, folder: Path) -> None:
+        self._tree = PinnedTree(folder, folder)
+
+    def tool(self, kind: Kind) -> Tool:
+        return Tool(kind, Path("/bin/sh"), "a shell", "f" * 64, "")
+
+    def kind(self, image: str) -> Kind:
+        del image
+        return "cross"
+
+    def tree(self) -> PinnedTree:
+        return self._tree
+
+
+def test_on_the_host_everything_is_varied_that_may_be(tmp_path: Path) -> None:
+    recipe = make_recipe([_FIRST], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    write_lists(recipe)
+    (tmp_path / "tree").mkdir()
+    layout = make_layout(tmp_path)
+    layout.cache.mkdir()
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    place = HostPlace(layout, cast(HostTools, _Tools(tmp_path / "tree")))
+    plain = place.run(recipe, Conditions(), "image:1")
+    assert plain.outputs == {("first", P("dir/made")): b'b\n$HOME "x"\n'}
+    chosen = find_variations(
+        "path,home,umask,locale,time_zone,source_date,environment,file_order,mtimes,aslr,kernel"
+    )
+    other = place.run(recipe, varied(Conditions(), chosen), "image:1")
+    assert other.outputs == plain.outputs
+    same = {each.name for each in chosen if plain.facts[each.name] == other.facts[each.name]}
+    assert same <= {"file_order"}
+    assert list(layout.cache.iterdir()) == []
+    if COMPILER is not None:
+        later = place.run(recipe, varied(Conditions(), find_variations("clock")), "image:1")
+        assert int(later.facts["clock"]) == int(plain.facts["clock"]) + 1
+    if processors() > 1:
+        alone = place.run(recipe, varied(Conditions(), find_variations("cores")), "image:1")
+        assert (alone.facts["cores"], plain.facts["cores"]) == ("1", str(processors()))
+
+
+def test_a_step_that_fails_in_a_varied_build_is_named(tmp_path: Path) -> None:
+    broken = dataclasses.replace(_FIRST, arguments=("/bin/sh", "-c", "echo alas >&2; exit 3"))
+    recipe = make_recipe([broken], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    write_lists(recipe)
+    layout = make_layout(tmp_path)
+    layout.cache.mkdir()
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    place = HostPlace(layout, cast(HostTools, _Tools(tmp_path)))
+    with pytest.raises(StepFailedError, match="step 'first' failed with exit code 3") as failure:
+        place.run(recipe, Conditions(), "image:1")
+    assert "alas" in str(failure.value)
