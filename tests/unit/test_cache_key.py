@@ -239,7 +239,7 @@ def test_the_users_environment_does_not_count(
     before = keys(all_steps(layout))
     for variable, value in _ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
-        assert keys(all_steps(layout)) == before, variable
+    assert keys(all_steps(layout)) == before
 
 
 def test_checkout_cache_clock_and_umask_do_not_count(

@@ -405,8 +405,6 @@ def test_on_the_host_everything_is_varied_that_may_be(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     layout = make_layout(tmp_path)
     layout.cache.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     place = HostPlace(layout, cast(HostTools, _Tools(tmp_path / "tree")))
     plain = place.run(recipe, Conditions(), "image:1")
     assert plain.outputs == {("first", P("dir/made")): b'b\n$HOME "x"\n'}
@@ -432,8 +430,6 @@ def test_a_step_that_fails_in_a_varied_build_is_named(tmp_path: Path) -> None:
     write_lists(recipe)
     layout = make_layout(tmp_path)
     layout.cache.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     place = HostPlace(layout, cast(HostTools, _Tools(tmp_path)))
     with pytest.raises(StepFailedError, match="step 'first' failed with exit code 3") as failure:
         place.run(recipe, Conditions(), "image:1")

@@ -206,7 +206,8 @@ class HostPlace:
             )
             text = script(recipe, conditions, places, library_sources)
             output = io.BytesIO()
-            code = self._run(conditions, text, folder, output)
+            read = (str(recipe.folder), places.tree, places.licence)
+            code = self._run(_changes(conditions, places.work, read), conditions, text, output)
             if code:
                 raise _failed(code, output.getvalue())
             stream = io.BytesIO()
@@ -214,13 +215,15 @@ class HostPlace:
                 archive.add(folder / "result", "result")
             return _made(recipe, stream.getvalue())
 
-    def _run(self, conditions: Conditions, text: str, folder: Path, output: io.BytesIO) -> int:
+    def _run(
+        self, changes: list[str], conditions: Conditions, text: str, output: io.BytesIO
+    ) -> int:
         environment = {**conditions.environment, "PATH": self._tools.path}
-        command = [*_changes(conditions), conditions.make_shell, "-c", text]
+        command = [*changes, conditions.make_shell, "-c", text]
         allowed = sorted(os.sched_getaffinity(0))
         process = subprocess.Popen(
             command,
-            cwd=folder,
+            cwd="/",
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -254,8 +257,14 @@ def _scratch(conditions: Conditions, layout: Layout) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _changes(conditions: Conditions) -> list[str]:
-    """Return the programs that change what the script cannot change itself."""
+def _changes(conditions: Conditions, work: str, read: tuple[str, ...]) -> list[str]:
+    """Return the programs that change what the script cannot change itself.
+
+    Args:
+        conditions: what to change.
+        work: folder that must stay writable.
+        read: folders that must stay readable.
+    """
     command: list[str] = []
     if conditions.hostname != Conditions.hostname and os.geteuid() == 0:
         unshare = ["unshare", "--uts", "sh", "-c"]
@@ -265,7 +274,9 @@ def _changes(conditions: Conditions) -> list[str]:
         command += ["setarch", *conditions.arch_options, "--"]
     if os.geteuid() == 0:
         identity = [f"--reuid={conditions.user}", f"--regid={conditions.group}", "--clear-groups"]
-        if _works(["setpriv", *identity, "true"]):
+        # Another user may not get to root's cache.
+        tests = [["test", "-w", work], *(["test", "-r", folder] for folder in read)]
+        if all(_works(["setpriv", *identity, *test]) for test in tests):
             command += ["setpriv", *identity]
     return command
 
