@@ -160,7 +160,6 @@ def case_reference_text(name: str, reference: CaseReference, judge: str) -> str:
             "judge": judge,
             "inputs": [tensor_fields(tensor) for tensor in model_inputs(graph)],
             "outputs": [tensor_fields(tensor) for tensor in model_outputs(graph)],
-            "operators": sorted({operator.name for operator in graph.operators}),
             "judged": _hex(reference.judged),
             "opinions": opinions,
         }

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from toolchain.errors import VerificationError
-from toolchain.verification import ulps_between
+from toolchain.verification import float_of_bits, ulps_between
 
 CASES_SCHEMA = "tinyml-toolchain/cases/1"
 
-MAX_FLOAT_ULPS = 4
-"""Largest distance of a float output from the judge's, in units in the last place, where a kernel
-calls functions of the C library: the device's and the host's may round differently."""
+Unit: TypeAlias = Literal["step", "ulp"]
 
-ROUNDED_BY_THE_C_LIBRARY = frozenset(
-    {"COS", "L2_NORMALIZATION", "LOG", "LOGISTIC", "RSQRT", "SIN", "SOFTMAX", "TANH"}
-)
-"""Operators whose float kernels call functions that IEEE-754 does not define to the last bit."""
+_UNITS: Mapping[Unit, tuple[str, str]] = {
+    "step": ("step", "steps"),
+    "ulp": ("unit in the last place", "units in the last place"),
+}
 
 _FORMATS: Mapping[str, str] = {
     "FLOAT32": "I",
@@ -62,7 +62,6 @@ class CaseReference:
     Attributes:
         judge: name and version of what computed ``judged``.
         judged: bytes of each output tensor of each case.
-        operators: names of all that the model uses.
         opinions: of other interpreters, for information.
     """
 
@@ -70,14 +69,8 @@ class CaseReference:
     model_sha256: str
     judge: str
     outputs: tuple[OutputTensor, ...]
-    operators: frozenset[str]
     judged: tuple[tuple[bytes, ...], ...]
     opinions: Mapping[str, Opinion]
-
-    @property
-    def allowed_ulps(self) -> int:
-        """Largest distance of a float output from the judge's that passes."""
-        return MAX_FLOAT_ULPS if self.operators & ROUNDED_BY_THE_C_LIBRARY else 0
 
 
 @dataclass(frozen=True)
@@ -95,13 +88,18 @@ class Difference:
     expected: float
     computed: float
     amount: int
-    unit: str
+    unit: Unit
+
+    @property
+    def distance(self) -> str:
+        """The amount with its unit."""
+        one, many = _UNITS[self.unit]
+        return f"{self.amount:,} {one if self.amount == 1 else many}"
 
     def __str__(self) -> str:
-        plural = "" if self.amount == 1 else "s"
         return (
-            f"case {self.case}, output {self.output}[{self.element}]: {self.computed:g} instead of "
-            f"{self.expected:g}, {self.amount:,} {self.unit}{plural} apart"
+            f"case {self.case}, output {self.output}[{self.element}]: {self.computed:.9g} instead "
+            f"of {self.expected:.9g}, {self.distance} apart"
         )
 
 
@@ -132,9 +130,7 @@ class CaseComparison:
     """Result for one model on one board.
 
     Attributes:
-        firmware: its outputs against the judge's.
-        allowed_ulps: largest distance of a float that passes; integers must be equal.
-        too_far: the largest difference that does not pass; None where all pass.
+        firmware: its outputs against the judge's; every one must be equal.
         opinions: of other interpreters against the judge's; a text where one does not run it.
     """
 
@@ -142,14 +138,12 @@ class CaseComparison:
     model_sha256: str
     judge: str
     firmware: Agreement
-    allowed_ulps: int
-    too_far: Difference | None
     opinions: Mapping[str, Agreement | str]
 
     @property
     def passed(self) -> bool:
         """Whether the firmware computes what the model computes."""
-        return self.too_far is None
+        return self.firmware.largest is None
 
     def as_json(self) -> dict[str, object]:
         """Return what reports hold."""
@@ -157,7 +151,6 @@ class CaseComparison:
             "model": self.model,
             "model_sha256": self.model_sha256,
             "judge": self.judge,
-            "allowed_ulps": self.allowed_ulps,
             "firmware": self.firmware.as_json(),
             "opinions": {
                 name: {"refusal": opinion} if isinstance(opinion, str) else opinion.as_json()
@@ -181,7 +174,6 @@ def read_case_reference(path: Path) -> CaseReference:
             model_sha256=data["model_sha256"],
             judge=data["judge"],
             outputs=tuple(OutputTensor(each["name"], each["type"]) for each in data["outputs"]),
-            operators=frozenset(data["operators"]),
             judged=_outputs(data["judged"]),
             opinions={
                 name: Opinion(
@@ -224,27 +216,18 @@ def compare_cases(reference: CaseReference, computed: Sequence[Sequence[bytes]])
             f"{len(expected)}, or their outputs have other sizes",
             next_step="rebuild: firmware and reference come from different models",
         )
-    allowed = reference.allowed_ulps
-    differences = _differences(reference, computed)
-    failed = [each for each in differences if each.unit == _STEP or each.amount > allowed]
     return CaseComparison(
         model=reference.model,
         model_sha256=reference.model_sha256,
         judge=reference.judge,
-        firmware=_agreement(reference, computed, differences),
-        allowed_ulps=allowed,
-        too_far=max(failed, key=lambda each: each.amount, default=None),
+        firmware=_agreement(reference, computed),
         opinions={
             name: opinion.refusal
             if opinion.outputs is None
-            else _agreement(reference, opinion.outputs, _differences(reference, opinion.outputs))
+            else _agreement(reference, opinion.outputs)
             for name, opinion in reference.opinions.items()
         },
     )
-
-
-_STEP = "step"
-_ULP = "unit in the last place"
 
 
 def _differences(reference: CaseReference, computed: Sequence[Sequence[bytes]]) -> list[Difference]:
@@ -255,16 +238,23 @@ def _differences(reference: CaseReference, computed: Sequence[Sequence[bytes]]) 
                 continue
             pairs = zip(_values(tensor, got), _values(tensor, want), strict=True)
             for element, (one, other) in enumerate(pairs):
-                if one != other:
+                if one != other and not (tensor.type == "FLOAT32" and _are_nan(one, other)):
                     differences.append(_difference(number, tensor, element, one, other))
     return differences
 
 
 def _difference(case: int, tensor: OutputTensor, element: int, got: int, want: int) -> Difference:
     if tensor.type != "FLOAT32":
-        return Difference(case, tensor.name, element, want, got, abs(got - want), _STEP)
-    expected, computed = (struct.unpack("<f", struct.pack("<I", bits))[0] for bits in (want, got))
-    return Difference(case, tensor.name, element, expected, computed, ulps_between(got, want), _ULP)
+        return Difference(case, tensor.name, element, want, got, abs(got - want), "step")
+    expected, computed = float_of_bits(want), float_of_bits(got)
+    return Difference(
+        case, tensor.name, element, expected, computed, ulps_between(got, want), "ulp"
+    )
+
+
+def _are_nan(*bits: int) -> bool:
+    """Return whether all are NaN: which one an operation makes differs between processors."""
+    return all(math.isnan(float_of_bits(each)) for each in bits)
 
 
 def _values(tensor: OutputTensor, data: bytes) -> tuple[int, ...]:
@@ -276,8 +266,8 @@ def _values(tensor: OutputTensor, data: bytes) -> tuple[int, ...]:
 def _agreement(
     reference: CaseReference,
     computed: Sequence[Sequence[bytes]],
-    differences: Sequence[Difference],
 ) -> Agreement:
+    differences = _differences(reference, computed)
     values = sum(
         len(_values(tensor, data))
         for case in computed
@@ -298,17 +288,12 @@ def require_cases_passed(comparison: CaseComparison) -> None:
     Raises:
         VerificationError: it does not; the message says where and by how much it differs most.
     """
-    if comparison.too_far is None:
-        return
     firmware = comparison.firmware
+    if firmware.largest is None:
+        return
     raise VerificationError(
         f"{comparison.model}: {firmware.equal} of {firmware.cases} cases equal {comparison.judge}; "
-        f"the largest difference is in {comparison.too_far}",
-        why="the firmware does not compute what the model computes"
-        + (
-            f"; of floats, {comparison.allowed_ulps} units in the last place are allowed"
-            if comparison.too_far.unit == _ULP
-            else ""
-        ),
+        f"the largest difference is in {firmware.largest}",
+        why="the firmware does not compute what the model computes",
         next_step="look at verify.json; if other interpreters differ likewise, ask which is right",
     )

@@ -5,12 +5,11 @@ host library -> host runner -> judge
 ```
 
 The judge computes what a firmware has to compute: the same interpreter and the same kernels as on
-the board, compiled for another processor by another compiler.
+the board, compiled for another processor, with the functions of float of the board's C library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from toolchain.actions import OutputOf, Step
@@ -20,13 +19,6 @@ from toolchain.layout import Layout
 HOST_LIBRARY = PurePosixPath("lib/libtensorflow-microlite.a")
 HOST_RUNNER = PurePosixPath("bin/run_model")
 JUDGED = PurePosixPath("judged.bin")
-
-HOST_ENVIRONMENT: Mapping[str, str] = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4"}
-"""With what ``run_model`` runs where its numbers count.
-
-The C library has its functions of float more than once, with and without fused multiplications,
-and takes those that suit the processor; their results differ in the last bit.
-"""
 
 _ARCHITECTURE = "native"
 _BUILD_TYPE = "default"
@@ -130,7 +122,6 @@ def judge(
             PurePosixPath("cases.bin"): cases,
         },
         outputs=(JUDGED,),
-        environment=HOST_ENVIRONMENT,
     )
 
 

@@ -299,7 +299,7 @@ def _case_table(verified: Sequence[VerifiedCases]) -> str:
 def _largest(agreement: CaseAgreement) -> str:
     if agreement.largest is None:
         return "none"
-    return f"{counted(agreement.largest.amount, agreement.largest.unit)}"
+    return agreement.largest.distance
 
 
 def _opinion(name: str, model: str, opinion: CaseAgreement | str) -> str:

@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 from tests.conftest import RunSteps
 from toolchain.actions import OutputOf, Step
 from toolchain.host_build import (
-    HOST_ENVIRONMENT,
     HOST_RUNNER,
     JUDGED,
     host_library,
@@ -100,7 +99,6 @@ class HostBench:
                 P("run_model"): OutputOf(steps[-1].name, HOST_RUNNER),
             },
             outputs=tuple(map(P, ("code", "said", "printed", "files.tar"))),
-            environment=HOST_ENVIRONMENT,
         )
         runner, results = self.run_steps([*steps, step])
         code, said, printed, archive = (

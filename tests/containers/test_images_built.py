@@ -24,7 +24,7 @@ from toolchain.layout import Layout
 from toolchain.pins import TRAIN_LOCK, Pins, read_lock
 
 Shell = Callable[[str], str]
-MAXIMUM_BYTES = {"cross": 700_000_000, "host": 900_000_000, "train": 1_600_000_000}
+MAXIMUM_BYTES = {"cross": 700_000_000, "host": 600_000_000, "train": 1_600_000_000}
 FINAL = ["cross", "host", "train"]
 COMPILERS = ["cross", "host"]
 
@@ -197,7 +197,8 @@ def test_a_compilers_content_is_what_its_record_says(
     if kind == "host":
         library = "/usr/lib/x86_64-linux-gnu"
         assert {f"/usr/bin/x86_64-linux-gnu-{tool}" for tool in ("ar", "as")} <= set(recorded)
-        assert {f"{library}/libc.a", f"{library}/libm-2.41.a"} <= set(recorded)
+        assert f"{library}/libc.a" in recorded
+        assert [path for path in recorded if re.fullmatch(rf"{library}/libm-[0-9.]+\.a", path)]
         assert [path for path in recorded if re.fullmatch(r"/usr/libexec/.*/cc1plus", path)]
         assert [path for path in recorded if path.startswith(f"{library}/libasan.so.")]
 

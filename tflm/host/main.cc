@@ -43,6 +43,11 @@ extern "C" const char* __ubsan_default_options() { return "exitcode=99:print_sta
 #endif
 
 int main(int count, char** arguments) {
+  // The boards' functions of float are compiled with it.
+  if (!__builtin_cpu_supports("fma")) {
+    std::fputs("run_model: this processor has no fused multiply-add\n", stderr);
+    return 2;
+  }
   std::vector<std::string> files;
   BatchOptions options{kArenaBytes, false};
   bool is_batch = false;

@@ -12,15 +12,13 @@ struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-// Aligned as the device aligns models and arenas, to 16 bytes.
 using Memory = std::unique_ptr<uint8_t[], Free>;
 
-static_assert(alignof(std::max_align_t) >= 16, "calloc aligns to less");
-
-// Returns zeros; nothing is behind them until they are touched.
+// Returns zeros, aligned to 16 bytes as models and arenas are on the device. Nothing is behind them
+// until they are touched.
 inline Memory MakeMemory(size_t size) {
   Memory memory(static_cast<uint8_t*>(std::calloc(1, size)));
-  if (memory == nullptr) std::abort();
+  if (memory == nullptr || reinterpret_cast<uintptr_t>(memory.get()) % 16 != 0) std::abort();
   return memory;
 }
 

@@ -35,11 +35,11 @@ class Random {
   uint64_t state_ = 0;
 };
 
-// Any bytes, but for booleans, which have two values, and for floats that shall be ordinary: those
-// are from -8 to 8.
-void FillInput(TfLiteTensor* input, bool is_ordinary, Random* random) {
+// Any bytes, but for booleans, which have two values, and for floats: those are from -8 to 8,
+// because converting one that an integer cannot hold is undefined and no fault of the model.
+void FillInput(TfLiteTensor* input, Random* random) {
   auto* bytes = reinterpret_cast<uint8_t*>(input->data.raw);
-  if (input->type == kTfLiteFloat32 && is_ordinary) {
+  if (input->type == kTfLiteFloat32) {
     for (size_t i = 0; i + sizeof(float) <= input->bytes; i += sizeof(float)) {
       const auto value = static_cast<float>(random->Next() >> 40) / (1 << 20) - 8;
       std::memcpy(bytes + i, &value, sizeof(value));
@@ -61,7 +61,7 @@ Outcome RunInferences(PreparedModel* model) {
   Outcome outcome;
   Random random;
   for (int i = 0; i < kInferences; ++i) {
-    for (TfLiteTensor* input : model->Inputs()) FillInput(input, i == 0, &random);
+    for (TfLiteTensor* input : model->Inputs()) FillInput(input, &random);
     outcome.refusal = model->Invoke();
     if (outcome.refusal) return outcome;
     for (const TfLiteTensor* output : model->Outputs()) {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from statistics import median
 
-from simulator import SimulationRequest, SimulationResult, simulate
+from simulator import Case, SimulationRequest, SimulationResult, simulate
 from toolchain.actions import StepResult
 from toolchain.actions.action_cache import write_atomically
 from toolchain.case_verification import (
@@ -33,14 +33,14 @@ class VerifiedCases:
 
     Attributes:
         firmware: the image that is flashed, which is the one that was simulated.
-        instructions: of each inference.
+        cases: as the firmware printed them.
         comparison: of all outputs with the judge's.
         report: ``verify.json``.
     """
 
     firmware: BuiltFirmware
     image_sha256: str
-    instructions: tuple[int, ...]
+    cases: tuple[Case, ...]
     comparison: CaseComparison
     report: Path
 
@@ -48,6 +48,11 @@ class VerifiedCases:
     def passed(self) -> bool:
         """Whether the firmware computes what the model computes."""
         return self.comparison.passed
+
+    @property
+    def instructions(self) -> tuple[int, ...]:
+        """Instructions of each inference."""
+        return tuple(case.instructions for case in self.cases)
 
     @property
     def median_instructions(self) -> int:
@@ -91,7 +96,7 @@ def verify_cases(
     verified = VerifiedCases(
         firmware=firmware,
         image_sha256=Digest.of_bytes(image).sha256,
-        instructions=tuple(case.instructions for case in run.cases),
+        cases=run.cases,
         comparison=compare_cases(reference, [case.outputs for case in run.cases]),
         report=report,
     )
