@@ -37,7 +37,7 @@ def require_arithmetic(node: Node) -> None:
         _require_plain_scales(node, tensor)
     _require_activation(node)
     if node.inputs[0].type in RANGES or node.output.type in RANGES:
-        _CHECKS.get(node.name, _nothing)(node)
+        CHECKS.get(node.name, _nothing)(node)
 
 
 def _nothing(node: Node) -> None:
@@ -320,7 +320,7 @@ def _svdf(node: Node) -> None:
         _require_rescaling(node, total + abs(value), into_result, node.output)
 
 
-_CHECKS: Mapping[str, Callable[[Node], None]] = {
+CHECKS: Mapping[str, Callable[[Node], None]] = {
     "ADD": _sum_of_two,
     "AVERAGE_POOL_2D": _average,
     "CONCATENATION": _concatenation,
