@@ -50,6 +50,7 @@ REGISTERED_FOR_LESS = {
     "STRIDED_SLICE": "int8 is version 2",
     "TANH": "int8 is version 2",
     "DEQUANTIZE": "int16 is version 3",
+    "RESIZE_NEAREST_NEIGHBOR": "aligned corners are version 3",
     "SPLIT": "int16 is version 4",
 }
 
