@@ -94,6 +94,10 @@ _MODEL_HELP = "sine_int8, sine_float, or the path of your own .tflite or .keras 
 _REPRESENTATIVE_HELP = ".npy of inputs from which a .keras file is quantised to int8"
 _INPUTS_HELP = ".npy of inputs to verify your own model on; drawn when not given"
 _ARENA_HELP = "bytes of your own model's tensor arena; the smallest that works when not given"
+_ENGINE_HELP = (
+    "docker, host (this machine's own tools, not isolated), or auto: Docker if it can be had"
+)
+_UNPINNED_HELP = "with --engine host: take a compiler that is not the pinned one"
 _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
 
 
@@ -111,6 +115,9 @@ def _arena(text: str) -> int | None:
         "arena": _ARENA_HELP,
         "jobs": "steps run side by side; 0 for as many as there are processors",
         "bundle": "file made by ./invoke bundle, from which everything pinned is taken",
+        "engine": _ENGINE_HELP,
+        "allow-unpinned": _UNPINNED_HELP,
+        "explain": "say of each step why it runs: what changed since it last did",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -126,13 +133,16 @@ def build(
     arena: str = "",
     jobs: str = "0",
     bundle: str = "",
+    engine: str = "auto",
+    allow_unpinned: bool = False,
+    explain: bool = False,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Make a flashable firmware: train, convert, compile, check."""
     from toolchain.commands.build import build as run
     from toolchain.commands.build import find_targets
-    from toolchain.commands.session import open_session
+    from toolchain.commands.session import chosen_engine, open_session
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type
     from toolchain.render import arena_line, artifact_table, next_commands, size_bars
@@ -145,7 +155,10 @@ def build(
     boards = find_targets(project_layout(), target)
     chosen = chosen_model(model, representative, inputs)
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    with open_session(_reporter(quiet or json), jobs=side_by_side or None) as session:
+    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    with open_session(
+        _reporter(quiet or json), jobs=side_by_side or None, engine=place, explain=explain
+    ) as session:
         firmwares = run(session, boards, chosen, kind, arena_bytes)
     if json:
         _show_json(
@@ -192,6 +205,8 @@ def build(
         "arena": _ARENA_HELP,
         "inferences": "how many to run; 1000, or each case of your own model once, if not given",
         "lines": "how many console lines to show; all are in simulation.json",
+        "engine": _ENGINE_HELP,
+        "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -207,13 +222,15 @@ def simulate(
     arena: str = "",
     inferences: str = "",
     lines: str = "12",
+    engine: str = "auto",
+    allow_unpinned: bool = False,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Run the very file that would be flashed in the simulator; show console and LEDs."""
     from toolchain.commands.build import build as build_firmwares
     from toolchain.commands.build import find_targets
-    from toolchain.commands.session import open_session
+    from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.simulate import simulate_all
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type
@@ -224,7 +241,8 @@ def simulate(
     boards = find_targets(project_layout(), target)
     chosen = chosen_model(model, representative, inputs)
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    with open_session(_reporter(quiet or json)) as session:
+    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    with open_session(_reporter(quiet or json), engine=place) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         runs = simulate_all(firmwares, number)
     if json:
@@ -241,6 +259,8 @@ def simulate(
         "representative": _REPRESENTATIVE_HELP,
         "inputs": _INPUTS_HELP,
         "arena": _ARENA_HELP,
+        "engine": _ENGINE_HELP,
+        "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -254,12 +274,14 @@ def verify(
     representative: str = "",
     inputs: str = "",
     arena: str = "",
+    engine: str = "auto",
+    allow_unpinned: bool = False,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Prove in simulation that the firmware computes what the model computes."""
     from toolchain.commands.build import find_targets
-    from toolchain.commands.session import open_session
+    from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.verify import verify as run
     from toolchain.layout import project_layout
     from toolchain.pipeline import MODELS, find_build_type
@@ -269,7 +291,8 @@ def verify(
     chosen = chosen_model(model or DEFAULT_MODEL, representative, inputs)
     models = [chosen] if model else list(MODELS.values())
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    with open_session(_reporter(quiet or json)) as session:
+    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    with open_session(_reporter(quiet or json), engine=place) as session:
         verifications = run(session, boards, models, kind, arena_bytes)
     if json:
         _show_json("verifications", verifications=[each.as_json() for each in verifications])
@@ -350,6 +373,8 @@ def flash(
         "epochs": "passes over the training data; the model's own number when not given",
         "model-1-epochs": "those of the smaller network that the report compares it with",
         "seed": "of data, weights and shuffling; the model's own when not given",
+        "engine": _ENGINE_HELP,
+        "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -360,11 +385,13 @@ def train(
     epochs: str = "",
     model_1_epochs: str = "",
     seed: str = "",
+    engine: str = "auto",
+    allow_unpinned: bool = False,
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Train and convert the sine networks; write plots and a report to build/model/sine."""
-    from toolchain.commands.session import open_session
+    from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.train import LARGEST_SEED
     from toolchain.commands.train import train as run
     from toolchain.pipeline import TrainingOptions
@@ -379,7 +406,8 @@ def train(
         else default.small_epochs,
     )
     reporter = _reporter(quiet or json)
-    with open_session(reporter, training=options) as session:
+    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    with open_session(reporter, training=options, engine=place) as session:
         trained = run(session)
     if json:
         _show_json("train", **dataclasses.asdict(trained))
@@ -422,6 +450,8 @@ def notebook(_context: Context, port: str = "", pair: bool = False) -> None:
         "build-type": _BUILD_TYPE_HELP,
         "representative": _REPRESENTATIVE_HELP,
         "inputs": _INPUTS_HELP,
+        "engine": _ENGINE_HELP,
+        "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
     }
 )
@@ -433,24 +463,96 @@ def plan(
     build_type: str = DEFAULT_BUILD_TYPE,
     representative: str = "",
     inputs: str = "",
+    engine: str = "auto",
+    allow_unpinned: bool = False,
     json: bool = False,
 ) -> None:
     """Say which steps a build would run, and why."""
     from toolchain.commands.build import find_targets
     from toolchain.commands.plan import plan as run
     from toolchain.commands.plan import plan_summary
-    from toolchain.commands.session import open_session
+    from toolchain.commands.session import chosen_engine, open_session
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type
 
     boards = find_targets(project_layout(), target)
     chosen, kind = chosen_model(model, representative, inputs), find_build_type(build_type)
-    with open_session(_reporter(json)) as session:
+    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    with open_session(_reporter(json), engine=place) as session:
         steps = run(session, boards, chosen, kind)
     if json:
         _show_json("plan", steps=_dicts(steps))
         return
     _show(plan_summary(steps))
+
+
+@task(
+    help={
+        "target": _TARGET_HELP,
+        "model": "sine_int8 or sine_float; both when not given",
+        "build-type": _BUILD_TYPE_HELP,
+        "vary": "names of variations with commas between them; all when not given",
+        "engine": "docker, or host where the compiler is the pinned one",
+        "at-once": "how many variations share a build; on a difference each gets its own",
+        "library": "what each build compiles of it: 'linked', 'whole', or at the 'ends' the whole",
+        "compiled-only": "leave out converting, embedding and the references",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
+@_command
+def repro(
+    _context: Context,
+    target: str = "all",
+    model: str = "",
+    build_type: str = DEFAULT_BUILD_TYPE,
+    vary: str = "",
+    engine: str = "docker",
+    at_once: str = "3",
+    library: str = "ends",
+    compiled_only: bool = False,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Build from clean under varied circumstances and compare every byte."""
+    from toolchain.commands.build import find_targets
+    from toolchain.commands.repro import (
+        ReproRequest,
+        difference_lines,
+        find_extent,
+        reproduction_tables,
+    )
+    from toolchain.commands.repro import repro as run
+    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.layout import project_layout
+    from toolchain.pipeline import MODELS, find_build_type
+    from toolchain.render import table
+    from toolchain.repro.variations import find_variations
+
+    boards, variations = find_targets(project_layout(), target), find_variations(vary)
+    models = [chosen_model(model)] if model else list(MODELS.values())
+    request = ReproRequest(
+        boards,
+        models,
+        find_build_type(build_type),
+        variations,
+        at_once=whole_number("--at-once", at_once, at_least=1),
+        library=find_extent(library),
+        model_steps=not compiled_only,
+    )
+    place = chosen_engine(engine)
+    with open_session(_reporter(quiet or json), engine=place) as session:
+        found = run(session, place, request)
+    if json:
+        _show_json("repro", **dataclasses.asdict(found), equal=found.equal)
+    else:
+        for heads, lines in reproduction_tables(found):
+            _show(table(heads, lines, frozenset({len(heads) - 4, len(heads) - 3})))
+            _show("")
+        for line in difference_lines(found):
+            _show(line)
+        _show(f"{found.engine}: {found.builds} builds in {found.seconds:.0f} s")
+    found.require_equal()
 
 
 @task(help={"json": "print the result as JSON"})

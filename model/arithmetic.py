@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 
 from model.graph import Tensor
-from model.node import LARGEST_INT32, Node
+from model.node import LARGEST_INT32, Node, single
 from model.options import RELU6, RELU_N1_TO_1
 from model.quantisation import LARGEST_BIAS_ERROR, RANGES
 
@@ -37,7 +37,7 @@ def require_arithmetic(node: Node) -> None:
         _require_plain_scales(node, tensor)
     _require_activation(node)
     if node.inputs[0].type in RANGES or node.output.type in RANGES:
-        _CHECKS.get(node.name, _nothing)(node)
+        CHECKS.get(node.name, _nothing)(node)
 
 
 def _nothing(node: Node) -> None:
@@ -96,11 +96,6 @@ def quantised_multiplier(value: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 else (multiplier, shift)
 
 
-def _single(value: float) -> float:
-    """Return a number rounded to single precision."""
-    return float(struct.unpack("<f", struct.pack("<f", value))[0])
-
-
 def _require_sum(node: Node, worst: int, tensor: Tensor) -> None:
     """Check that sums of at most ``worst`` on the way into ``tensor`` fit."""
     if worst > LARGEST_INT32 - _ROOM:
@@ -134,7 +129,7 @@ def _require_below_one(node: Node, multiplier: float, tensor: Tensor) -> None:
 
 def _sum_of_two(node: Node) -> None:
     # SUB computes these in single precision, ADD in double.
-    rounded: Callable[[float], float] = _single if node.name == "SUB" else float
+    rounded: Callable[[float], float] = single if node.name == "SUB" else float
     one, other = node.inputs
     twice = 2 * max(_scale(one), _scale(other))
     for tensor in node.inputs:
@@ -174,7 +169,7 @@ def _concatenation(node: Node) -> None:
 def _quantise(node: Node) -> None:
     (source,) = node.inputs
     if source.type in RANGES:
-        multiplier = _single(_scale(source) / _scale(node.output))
+        multiplier = single(_scale(source) / _scale(node.output))
         _require_rescaling(node, _farthest(source), multiplier, node.output)
 
 
@@ -275,7 +270,7 @@ def _accumulator(axis: int) -> Callable[[Node], None]:
         exact = node.name != "FULLY_CONNECTED" and source.type == "INT8"
         for channel, (total, bias) in enumerate(zip(sums, _bias(node, 2, len(sums)), strict=True)):
             scale = _scale(source) * scales[channel % len(scales)]
-            multiplier = (scale if exact else _single(scale)) / _scale(node.output)
+            multiplier = (scale if exact else single(scale)) / _scale(node.output)
             _require_rescaling(node, total * farthest + abs(bias), multiplier, node.output)
 
     return check
@@ -304,7 +299,7 @@ def _svdf(node: Node) -> None:
                 "{kernel} takes it for 0",
                 _QUANTISE,
             )
-    into_state = _single(_single(_scale(source) * _scale(features)) / _scale(state))
+    into_state = single(single(_scale(source) * _scale(features)) / _scale(state))
     for total in _sums_of_weights(features, 0):
         _require_rescaling(node, total * _farthest(source), into_state, state)
     filters, memory = times.shape
@@ -313,14 +308,14 @@ def _svdf(node: Node) -> None:
         32768 * sum(abs(each) for each in weights[at : at + memory])
         for at in range(0, filters * memory, memory)
     ]
-    into_result = _single(_single(_scale(state) * _scale(times)) / _scale(node.output))
+    into_result = single(single(_scale(state) * _scale(times)) / _scale(node.output))
     rank = node.option("rank")
     for unit, value in enumerate(_bias(node, 3, bias.elements)):
         total = sum(products[unit * rank : (unit + 1) * rank])
         _require_rescaling(node, total + abs(value), into_result, node.output)
 
 
-_CHECKS: Mapping[str, Callable[[Node], None]] = {
+CHECKS: Mapping[str, Callable[[Node], None]] = {
     "ADD": _sum_of_two,
     "AVERAGE_POOL_2D": _average,
     "CONCATENATION": _concatenation,

@@ -203,7 +203,8 @@ KERNELS: Mapping[str, Kernel] = {
     "RESIZE_NEAREST_NEIGHBOR": Kernel(
         97,
         "resize_nearest_neighbor.cc",
-        _of(_FLOAT_8BIT, 2, "T INT32"),
+        # Version 3 may ask for centres of pixels, which only shapes.py can tell to be of no matter.
+        _of(_FLOAT_8BIT, 3, "T INT32"),
         (2, 2),
         moves_raw_values=True,
     ),

@@ -147,7 +147,12 @@ class Node:
             )
         if tensor.elements != count:
             raise self.refusal(
-                f"has {tensor.elements} {meaning} in tensor {tensor.name}",
+                f"has {tensor.elements} numbers for its {meaning}, in tensor {tensor.name}",
                 f"{{kernel}} reads {count}",
             )
         return struct.unpack(f"<{count}i", tensor.data.data)
+
+
+def single(value: float) -> float:
+    """Return a number, smaller than 2**128, rounded to single precision."""
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])

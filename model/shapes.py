@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from model.node import DAMAGED, LARGEST_INT32, Node
+from model.node import DAMAGED, LARGEST_INT32, Node, single
 from model.options import NO_ACTIVATION, RELU, RELU6, RELU_N1_TO_1
 from model.windows import require_convolution, require_depthwise_convolution, require_pooling
 
@@ -25,6 +25,7 @@ LARGEST_RANK = 5
 _BROADCAST_RANK = 4
 _ACTIVATIONS = (NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6)
 _INT32_IN_SCHEMA = 2
+_LARGEST_RESIZED = 1 << 13
 _MASKS = ("begin_mask", "end_mask", "shrink_axis_mask")
 
 
@@ -301,13 +302,28 @@ def _resize(node: Node) -> None:
     node.require_rank(source, 4, 4)
     size = node.constant_integers(1, 2, "new sizes")
     node.require_shape(node.output, (source.shape[0], *size, source.shape[3]))
-    if node.options["half_pixel_centers"]:
+    if node.options["half_pixel_centers"] and not (
+        not node.options["align_corners"]
+        and all(_takes_centres(old, new) for old, new in zip(source.shape[1:3], size, strict=True))
+    ):
         raise node.refusal(
-            f"takes the centres of pixels, into tensor {node.output.name}",
+            f"takes the centres of pixels, into tensor {node.output.name} {node.output.described}",
             "{kernel} leaves that out and would take other pixels",
-            "resize with UpSampling2D(interpolation='nearest') by a whole factor, or with "
-            "half_pixel_centers=False",
+            "resize to twice the size, or another whole factor, or with half_pixel_centers=False",
         )
+
+
+def _takes_centres(old: int, new: int) -> bool:
+    """Return whether ``GetNearestNeighbor`` takes the pixels that it would take by their centres.
+
+    It computes in single precision.
+    """
+    scale = single(old / new)
+    return (
+        new % old == 0
+        and new <= _LARGEST_RESIZED
+        and all(math.floor(single(place * scale)) == place * old // new for place in range(new))
+    )
 
 
 def _svdf(node: Node) -> None:

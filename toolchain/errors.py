@@ -192,6 +192,18 @@ class UnusableDataError(ToolchainError):
     exit_code = 35
 
 
+class UnpinnedToolError(ToolchainError):
+    """The host engine's compiler or Python is missing, or is not the pinned one."""
+
+    exit_code = 37
+
+
+class NotReproducibleError(ToolchainError):
+    """The same inputs gave different bytes where only the surroundings differed."""
+
+    exit_code = 38
+
+
 class CancelledError(ToolchainError):
     """The user stopped the command; containers are gone and outputs are untouched."""
 

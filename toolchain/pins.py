@@ -153,6 +153,20 @@ class TestPins(_Table):
         return CratePin(crate=name, **self.crates[name].model_dump())
 
 
+class ContentPins(_Table):
+    """What the host engine compares this machine's tools with; sha256 in hexadecimal.
+
+    Attributes:
+        cross: of the Arm compiler and make, as ``toolchain.compiler_content`` computes it.
+        native: of the host image's own compiler, likewise.
+        tree: of the TFLM tree, as ``toolchain.pinned_tree`` computes it.
+    """
+
+    cross: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    native: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    tree: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Pins(_Table):
     """Everything in ``pins.toml``."""
 
@@ -162,6 +176,7 @@ class Pins(_Table):
     cross: CrossPins
     host_compiler: HostCompilerPins
     tflm: TflmPins
+    content: ContentPins
     train: TrainPins
     notebook: NotebookPins
     host: HostPins

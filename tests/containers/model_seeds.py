@@ -175,6 +175,10 @@ SEEDS: dict[str, tuple[Callable[[bool], bytes], str]] = {
         function((1, 2, 3, 2), lambda x: tf.compat.v1.image.resize_nearest_neighbor(x, (4, 6))),
         "both",
     ),
+    "upsampling": (
+        function((1, 2, 3, 2), lambda x: tf.image.resize(x, (4, 9), "nearest")),
+        "both",
+    ),
     "pieces": (function((2, 2, 4), pieces), "both"),
     "slices": (function((3, 4, 5), slices), "both"),
     "largest": (function((2, 5), lambda x: tf.argmax(x, 1, output_type=tf.int32)), "float"),

@@ -17,6 +17,7 @@ from model import arena
 from model.embedding import EmbeddableModel, data_header, data_source, embedded_files
 from model.graph import Operator, read_graph
 from model.kernels import KERNELS
+from model.options import OPTIONS
 from tests.conftest import BuiltFirmware, RunInImage, RunSteps
 from tests.containers.model_bench import Files, ModelBench, P
 from tests.unit.model_support import float_dense
@@ -27,6 +28,7 @@ from toolchain.pipeline import Pipeline
 
 FOLDER = "tensorflow/lite/micro/kernels"
 SCHEMA = "tensorflow/lite/schema/schema_generated.h"
+PARSER = "tensorflow/lite/core/api/flatbuffer_conversions.cc"
 
 NOT_IN_THE_TABLE = {
     "CIRCULAR_BUFFER": "a custom operator: no converter writes it, and the schema has no code of it"
@@ -36,6 +38,7 @@ NAMES_NO_TYPE = {
     "LOGICAL_OR": "is a template of bool",
     "LOGICAL_AND": "is a template of bool",
 }
+READS_NONE_OF_ITS_OPTIONS = {"SPLIT": "takes the number of parts from its outputs"}
 REGISTERED_FOR_LESS = {
     "ARG_MAX": "int8 is version 2",
     "ARG_MIN": "int8 is version 2",
@@ -47,6 +50,7 @@ REGISTERED_FOR_LESS = {
     "STRIDED_SLICE": "int8 is version 2",
     "TANH": "int8 is version 2",
     "DEQUANTIZE": "int16 is version 3",
+    "RESIZE_NEAREST_NEIGHBOR": "aligned corners are version 3",
     "SPLIT": "int16 is version 4",
 }
 
@@ -78,11 +82,12 @@ def bench(
 
 @pytest.fixture
 def tree(bench: ModelBench, cross_image: str) -> Tree:
-    script = f"cd /opt/tflm; tar -cf /out/tree.tar --sort=name {FOLDER}/*.cc {FOLDER}/*.h {SCHEMA}"
+    files = f"{FOLDER}/*.cc {FOLDER}/*.h {SCHEMA} {PARSER}"
+    script = f"cd /opt/tflm; tar -cf /out/tree.tar --sort=name {files}"
     step = in_tree(cross_image, script, {}, ["tree.tar"])
-    (files,) = bench.known(step).values()
+    (made,) = bench.known(step).values()
     sources = {}
-    with tarfile.open(fileobj=io.BytesIO(files["tree.tar"])) as archive:
+    with tarfile.open(fileobj=io.BytesIO(made["tree.tar"])) as archive:
         for member in archive:
             content = archive.extractfile(member)
             assert content is not None
@@ -177,6 +182,50 @@ def test_the_sizes_of_the_estimate_are_those_of_the_compiler(
     wrong = source.replace(f"== {arena.TENSOR_BYTES})", f"== {arena.TENSOR_BYTES - 4})")
     with pytest.raises(StepFailedError, match="static assertion failed"):
         bench.known(in_tree(cross_image, script, {"sizes.cc": wrong.encode()}, ["sizes.o"]))
+
+
+FORMS = {"int8_t": "b", "uint8_t": "B", "int32_t": "i", "float": "f"}
+NEWER = {("STRIDED_SLICE", "offset"): "a later field, which the pinned tree does not know"}
+
+
+def test_the_options_are_those_of_the_schema(tree: Tree) -> None:
+    schema = tree.sources[SCHEMA]
+    kinds = dict(re.findall(r"BuiltinOptions_(\w+) = (\d+)[,\n]", schema))
+    names = {int(number): name for name, number in kinds.items()}
+    for operator, table in OPTIONS.items():
+        start = schema.index(f"struct {names[table.kind]} FLATBUFFERS_FINAL_CLASS")
+        body = schema[start : schema.index("\n};", start)]
+        for name, (number, form, default) in table.fields.items():
+            if (operator, name) in NEWER:
+                assert name.upper() not in body
+                continue
+            field = f"VT_{name.upper()}"
+            assert f"{field} = {4 + 2 * number}" in body, (operator, name)
+            if form.startswith("["):
+                assert f"Vector<{form[1].replace('i', 'int32_t')}> *>({field})" in body
+                continue
+            read = re.search(rf"GetField<(\w+)>\({field}, ([\d.]+)f?\)", body)
+            assert read, (operator, name)
+            assert (FORMS[read[1]], float(read[2])) == (form, default), (operator, name)
+
+
+def test_an_operators_options_are_those_that_the_parser_reads(tree: Tree) -> None:
+    schema = tree.sources[SCHEMA]
+    names = dict(re.findall(r"BuiltinOptions_(\w+) = (\d+)[,\n]", schema))
+    cases = re.split(r"(?=\n    case BuiltinOperator_)", tree.sources[PARSER])
+    labels: list[str] = []
+    parsed: dict[str, int | None] = {}
+    for case in cases[1:]:
+        labels += re.findall(r"case BuiltinOperator_(\w+):", case)
+        read = re.search(r"builtin_options_as_(\w+)\(\)", case)
+        if "return kTfLiteOk;" in case:
+            parsed |= dict.fromkeys(labels, int(names[read[1]]) if read else None)
+            labels = []
+    for name in KERNELS:
+        known = OPTIONS.get(name)
+        assert known is None or parsed[name] == known.kind or not known.needed, name
+        if known is None and name not in READS_NONE_OF_ITS_OPTIONS:
+            assert parsed[name] is None, name
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def test_a_program_that_is_not_there(bench: Bench) -> None:
 
 
 def test_a_log_that_grows_without_end_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolchain.actions.docker_executor.LOG_LIMIT_BYTES", _MIB)
+    monkeypatch.setattr("toolchain.actions.capture.LOG_LIMIT_BYTES", _MIB)
     with pytest.raises(StepFailedError) as caught:
         bench.run(bench.shell("yes | head -c 20000000; echo the end; exit 1"))
     assert "the end" in caught.value.what

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from toolchain.actions.action import PreparedAction
 from toolchain.actions.failure import step_failure
-from toolchain.actions.model import Input, Step
+from toolchain.actions.model import Input, Maker, Step
 from toolchain.actions.sandbox import Owner, Sandbox
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
@@ -63,6 +63,10 @@ class HostExecutor:
         self.ran: list[str] = []
         self.spans: dict[str, tuple[float, float]] = {}
         self.closed = False
+
+    def made_by(self, image: str) -> Maker:
+        del image
+        return Maker("host", isolated=False, pinned=True)
 
     def prepare(self, image: str) -> None:
         self.prepared.append(image)

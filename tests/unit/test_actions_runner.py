@@ -35,12 +35,12 @@ class _Bench:
         self.reporter = RecordingReporter()
         self.executors: list[HostExecutor] = []
 
-    def runner(self, jobs: int = 2) -> Runner:
+    def runner(self, jobs: int = 2, *, explain: bool = False) -> Runner:
         def make() -> HostExecutor:
             self.executors.append(HostExecutor(self.layout, runner.store))
             return self.executors[-1]
 
-        runner = Runner(self.layout, make, self.reporter, jobs)
+        runner = Runner(self.layout, make, self.reporter, jobs, explain=explain)
         return runner
 
     def run(self, *steps: Step, jobs: int = 2) -> dict[str, bytes]:
@@ -254,6 +254,22 @@ def test_records_say_what_ran_and_why(bench: _Bench) -> None:
     assert records["a"].seconds > 0
     assert records["b"].cached
     assert records["b"].reasons == ()
+
+
+def test_a_run_can_explain_itself_while_it_runs(bench: _Bench) -> None:
+    def run(source: bytes) -> list[str]:
+        bench.reporter.steps.clear()
+        runner = bench.runner(explain=True)
+        with runner:
+            runner.run([_copy("first", source), _copy("second", _from("first"), "true")])
+        return bench.reporter.steps
+
+    assert run(b"1")[0] == "first runs: it has not run before"
+    assert run(b"1") == ["first: cached", "second: cached"]
+    said = run(b"2")
+    assert said[0] == "first runs: in changed"
+    assert said[2] == "second runs: in changed"
+    assert len(said) == 4
 
 
 def test_the_plan_tells_without_running(bench: _Bench) -> None:

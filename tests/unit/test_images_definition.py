@@ -37,6 +37,8 @@ DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("train", "requirements"): set(),
     ("notebook", "requirements"): set(),
     ("host",): set(),
+    # What images come to, not what they are made of.
+    ("content",): set(),
     ("test",): set(),
 }
 FILES: Mapping[str, set[str]] = {

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from model.arithmetic import quantised_multiplier
+from model.arithmetic import CHECKS, quantised_multiplier
 from model.errors import UnsupportedModelError
 from model.graph import read_graph
+from model.kernels import KERNELS
 from model.support import require_support
 from tests.unit.model_support import Model, Tensor, changed, one_operator
 
@@ -38,6 +39,25 @@ def q(
     name: str, *shape: int, scale: float = 0.5, zero: int = 0, kind: str = "INT8", data: bytes = b""
 ) -> Tensor:
     return Tensor(name, kind, shape, data, scales=[scale], zero_points=[zero])
+
+
+NOTHING_TO_COUNT = {
+    "ARG_MAX": "compares values of one tensor",
+    "ARG_MIN": "compares values of one tensor",
+    "DEQUANTIZE": "computes with floats",
+}
+
+
+def test_there_is_a_check_for_every_kernel_that_computes_with_quantised_values() -> None:
+    computing = {
+        name
+        for name, kernel in KERNELS.items()
+        if not kernel.moves_raw_values
+        and any({*form.operands, form.result} & {"INT8", "UINT8", "INT16"} for form in kernel.forms)
+    }
+    assert computing - set(CHECKS) == set(NOTHING_TO_COUNT)
+    # Of those that move values, these add some of them up, or rescale them.
+    assert set(CHECKS) - computing == {"AVERAGE_POOL_2D", "CONCATENATION"}
 
 
 @given(st.floats(2.0**-60, 2.0**40))

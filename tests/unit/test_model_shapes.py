@@ -229,7 +229,7 @@ WRONG: list[tuple[Model, str]] = [
     (shaped("CONCATENATION", 0, 1), "a FLOAT32[1], of 1 dimensions"),
     (shaped("CONCATENATION", 2, 2, 5), f"y FLOAT32[2,5] instead of [2,4], {INSTEAD}"),
     (with_integers("SPLIT", 0, 2), "has the axis 2"),
-    (with_integers("SPLIT", 0, 0, 0), "has 2 axis in tensor axis"),
+    (with_integers("SPLIT", 0, 0, 0), "has 2 numbers for its axis, in tensor axis"),
     (computed("SPLIT", 0), "takes its axis from tensor axis, which is computed"),
     (shaped("SPLIT", 1, 2, 3), "splits tensor x FLOAT32[2,3] along axis 1 into 2 parts"),
     (shaped("SPLIT", 3, 2, 1), INSTEAD),
@@ -247,13 +247,13 @@ WRONG: list[tuple[Model, str]] = [
     (with_integers("RESHAPE", 1, 3, 4, 1), "says [3,4,1]"),
     (with_integers("PAD", 1, 1, 0, 0, 1), f"y FLOAT32[3,5] instead of [3,4], {INSTEAD}"),
     (with_integers("PAD", 1, 2, -1, 0, 2), "its paddings are negative"),
-    (with_integers("PAD", 1, 1, 0), "has 2 paddings"),
+    (with_integers("PAD", 1, 1, 0), "has 2 numbers for its paddings"),
     (shaped("PAD", 0), "of 0 dimensions"),
     (shaped("PAD", 0, 1, 1, 1, 2, 3), "of 5 dimensions"),
     (shaped("PADV2", 2, 2), "which is not one value"),
     (with_integers("MEAN", 1, 1, 1), "over the axes 1 and 1"),
     (with_integers("MEAN", 1, -2, -3), "over the axes -2 and -3"),
-    (with_integers("MEAN", 1, 1), "has 1 axes"),
+    (with_integers("MEAN", 1, 1), "has 1 numbers for its axes"),
     (shaped("MEAN", 0, 2, 3, 4), "averages tensor x FLOAT32[2,3,4]"),
     (optioned("MEAN", keep_dims=1), f"instead of [2,1,1,5], {INSTEAD}"),
     (with_integers("ARG_MAX", 1, 2), "has the axis 2"),
@@ -265,7 +265,7 @@ WRONG: list[tuple[Model, str]] = [
     (optioned("RESIZE_NEAREST_NEIGHBOR", half_pixel_centers=1), "takes the centres of pixels"),
     (shaped("SOFTMAX", 0), "of 0 dimensions"),
     # Slices.
-    (with_integers("STRIDED_SLICE", 1, 1), "has 1 begins in tensor begin"),
+    (with_integers("STRIDED_SLICE", 1, 1), "has 1 numbers for its begins, in tensor begin"),
     (with_integers("STRIDED_SLICE", 3, 0, 1), "with a stride of 0"),
     (with_integers("STRIDED_SLICE", 3, 1 << 30, 1), "with a stride of 1073741824"),
     (with_integers("STRIDED_SLICE", 3, 1, 1), f"y FLOAT32[2] instead of [3], {INSTEAD}"),
@@ -323,6 +323,33 @@ def test_a_dense_layer_of_int8_has_two_dimensions() -> None:
     assert "reshape after it" in error.next_step
     others = [dataclasses.replace(each, type="UINT8") for each in (x, weights, deep)]
     check(one_operator("FULLY_CONNECTED", others[:2], others[2:]))
+
+
+@pytest.mark.parametrize(
+    ("size", "aligned", "accepted"),
+    [
+        ((4, 3), 0, True),
+        ((2, 9), 0, True),
+        ((4, 9), 1, False),
+        ((3, 3), 0, False),
+        ((1, 3), 0, False),
+    ],
+)
+def test_centres_of_pixels_are_of_no_matter_to_whole_factors(
+    size: tuple[int, int], aligned: int, accepted: bool
+) -> None:
+    model = one_operator(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [f("x", 1, 2, 3, 1), ints("size", *size)],
+        [f("y", 1, *size, 1)],
+        3,
+        half_pixel_centers=1,
+        align_corners=aligned,
+    )
+    if accepted:
+        check(model)
+    else:
+        assert "takes the centres of pixels" in refusal(model).what
 
 
 SHAPES = st.lists(st.integers(1, 3), max_size=5)

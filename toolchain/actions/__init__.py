@@ -8,6 +8,7 @@ from toolchain.actions.executor import Executor
 from toolchain.actions.lock import project_lock
 from toolchain.actions.model import (
     SOURCE_DATE_EPOCH,
+    Maker,
     OutputOf,
     PlannedStep,
     RunRecord,
@@ -22,6 +23,7 @@ from toolchain.actions.store import Store
 __all__ = [
     "SOURCE_DATE_EPOCH",
     "Executor",
+    "Maker",
     "OutputOf",
     "PlannedStep",
     "RunRecord",

@@ -7,10 +7,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions.disk import space_checked
+from toolchain.actions.model import IN_DOCKER, Maker
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
 from toolchain.errors import CacheCorruptError
@@ -26,10 +27,12 @@ class ActionResult:
     Attributes:
         outputs: content by path relative to ``/out``.
         seconds: wall-clock time of the run.
+        made_by: what ran it.
     """
 
     outputs: Mapping[PurePosixPath, Digest]
     seconds: float
+    made_by: Maker = IN_DOCKER
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -145,6 +148,7 @@ def encode_result(action: Digest, result: ActionResult) -> bytes:
             for path, digest in sorted(result.outputs.items())
         ],
         "seconds": round(result.seconds, 3),
+        "made_by": asdict(result.made_by),
     }
     return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -159,7 +163,9 @@ def decode_result(data: bytes) -> tuple[Digest, ActionResult]:
     if document["schema"] != SCHEMA:
         raise ValueError("another schema")
     outputs = {PurePosixPath(item["path"]): _digest(item) for item in document["outputs"]}
-    return _digest(document["action"]), ActionResult(outputs, float(document["seconds"]))
+    made_by = Maker(**document["made_by"]) if "made_by" in document else IN_DOCKER
+    result = ActionResult(outputs, float(document["seconds"]), made_by)
+    return _digest(document["action"]), result
 
 
 def _digest(item: Mapping[str, object]) -> Digest:

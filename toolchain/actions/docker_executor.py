@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +22,10 @@ import docker.types
 import requests.exceptions
 
 from toolchain.actions.action import PreparedAction
+from toolchain.actions.capture import Capture, keep_log, log_path
 from toolchain.actions.disk import MINIMUM_FREE_BYTES, disk_full, free_bytes
-from toolchain.actions.failure import readable_lines, step_failure
-from toolchain.actions.model import OUTPUT_FOLDER, PROJECT_FOLDER, Step
+from toolchain.actions.failure import step_failure
+from toolchain.actions.model import IN_DOCKER, OUTPUT_FOLDER, PROJECT_FOLDER, Maker, Step
 from toolchain.actions.sandbox import Owner, Sandbox, remove_abandoned
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
@@ -50,11 +49,10 @@ LABEL_OWNER = "tinyml-toolchain.owner-pid"
 HOSTNAME = "sandbox"
 UNPRIVILEGED = Owner(65534, 65534)
 TMPFS_BYTES = 1 << 30
-LOG_LIMIT_BYTES = 64 << 20
-_TAIL_BYTES = 64 << 10
-_PROGRESS_SECONDS = 0.5
 _DRAIN_SECONDS = 10
 _TIMER_SLACK_SECONDS = 0.1
+# The engine went away, or the container was removed under us: the waiting side tells.
+_GONE = (docker.errors.DockerException, requests.exceptions.RequestException, ValueError)
 
 
 def command_owner(*, rootless: bool) -> Owner:
@@ -68,57 +66,6 @@ def command_owner(*, rootless: bool) -> Owner:
     if os.geteuid() == 0:
         return UNPRIVILEGED
     return Owner(os.geteuid(), os.getegid())
-
-
-@dataclass
-class _Capture:
-    """What a command writes: all of it in the log, its end in memory."""
-
-    log: Path
-    progress: Callable[[str], None]
-    both: deque[bytes] = field(default_factory=deque)
-    errors: deque[bytes] = field(default_factory=deque)
-    failure: OSError | None = None
-
-    def read(self, stream: Iterator[tuple[bytes | None, bytes | None]]) -> None:
-        """Take chunks until the command's end; never raises, since it runs in a thread."""
-        written, said = 0, time.monotonic()
-        try:
-            with self.log.open("wb") as log:
-                for output, errors in stream:
-                    chunk = (output or b"") + (errors or b"")
-                    _keep_tail(self.both, chunk)
-                    if errors:
-                        _keep_tail(self.errors, errors)
-                    if written < LOG_LIMIT_BYTES:
-                        log.write(chunk)
-                        if written + len(chunk) >= LOG_LIMIT_BYTES:
-                            log.write(b"\n[the log is cut here: it grew too long]\n")
-                    written += len(chunk)
-                    if time.monotonic() - said > _PROGRESS_SECONDS:
-                        said = time.monotonic()
-                        lines = readable_lines(chunk)
-                        self.progress(lines[-1] if lines else "")
-        except OSError as error:
-            self.failure = error
-        except (docker.errors.DockerException, requests.exceptions.RequestException, ValueError):
-            # The engine went away, or the container was removed under us: the waiting side tells.
-            return
-
-    def tail(self) -> bytes:
-        """Return the end of both streams."""
-        return b"".join(self.both)
-
-    def error_tail(self) -> bytes:
-        """Return the end of standard error."""
-        return b"".join(self.errors)
-
-
-def _keep_tail(tail: deque[bytes], chunk: bytes) -> None:
-    tail.append(chunk[-_TAIL_BYTES:])
-    size = sum(len(kept) for kept in tail)
-    while len(tail) > 1 and size - len(tail[0]) >= _TAIL_BYTES:
-        size -= len(tail.popleft())
 
 
 @dataclass(frozen=True)
@@ -171,6 +118,11 @@ class DockerExecutor:
         self._running: set[str] = set()
         self._remove_leftovers()
 
+    def made_by(self, image: str) -> Maker:
+        """Return that a container was used."""
+        del image
+        return IN_DOCKER
+
     def prepare(self, image: str) -> None:
         """Make ``image`` available."""
         self._ensure_image(image)
@@ -185,12 +137,12 @@ class DockerExecutor:
         """
         with Sandbox(self._layout.sandboxes) as sandbox:
             sandbox.lay_out(action.tree, self._store, self._owner)
-            capture = _Capture(sandbox.log, progress)
+            capture = Capture(sandbox.log, progress, _GONE)
             log = self._log(action.step)
             try:
                 end = self._execute(action.step, sandbox, capture)
             finally:
-                _keep_log(sandbox.log, log)
+                keep_log(sandbox.log, log)
             if end.exit_code != 0:
                 raise self._failure(action.step, end, capture, log)
             return sandbox.collect(action, self._store)
@@ -211,9 +163,9 @@ class DockerExecutor:
             on_close()
 
     def _log(self, step: Step) -> Path:
-        return self._layout.build / "logs" / f"{_slug(step.name)}.log"
+        return log_path(self._layout, step.name)
 
-    def _execute(self, step: Step, sandbox: Sandbox, capture: _Capture) -> _End:
+    def _execute(self, step: Step, sandbox: Sandbox, capture: Capture) -> _End:
         name = f"tinyml-step-{sandbox.identity}"
         deadline = time.monotonic() + step.timeout_seconds
         with self._guard:
@@ -313,7 +265,7 @@ class DockerExecutor:
                 ) from error
             raise _engine_error(step, error, self._layout.cache) from error
 
-    def _failure(self, step: Step, end: _End, capture: _Capture, log: Path) -> ToolchainError:
+    def _failure(self, step: Step, end: _End, capture: Capture, log: Path) -> ToolchainError:
         output = capture.tail()
         why = ""
         if end.out_of_memory:
@@ -380,24 +332,6 @@ class DockerExecutor:
         removed = remove_abandoned(self._layout.sandboxes, end)
         if removed:
             self._reporter.note(f"removed what {len(removed)} interrupted step(s) left behind")
-
-
-def _slug(name: str) -> str:
-    return "".join(
-        character if (character.isascii() and character.isalnum()) or character in "._-" else "-"
-        for character in name
-    ).lstrip(".")
-
-
-def _keep_log(source: Path, log: Path) -> None:
-    # The log serves people only: whatever goes wrong here must not hide the step's own result.
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        temporary = log.with_name(f".{log.name}.{os.getpid()}")
-        shutil.copyfile(source, temporary)
-        temporary.replace(log)
-    except OSError:
-        return
 
 
 def _cancelled(step: Step) -> CancelledError:

@@ -10,10 +10,14 @@ from toolchain.digest import Digest
 
 if TYPE_CHECKING:
     from toolchain.actions.action import PreparedAction
+    from toolchain.actions.model import Maker
 
 
 class Executor(Protocol):
     """Runs actions; ``run`` is called from several threads at once."""
+
+    def made_by(self, image: str) -> Maker:
+        """Return what is to be kept of how a step of ``image`` was run."""
 
     def prepare(self, image: str) -> None:
         """Make ``image`` available; called by the main thread before the first step that uses it.

@@ -95,6 +95,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Maker:
+    """What ran a step; kept with its result.
+
+    Attributes:
+        engine: ``docker`` or ``host``.
+        isolated: whether the step could reach its inputs and its image only.
+        pinned: whether its tools were the pinned ones.
+    """
+
+    engine: str
+    isolated: bool
+    pinned: bool
+
+
+IN_DOCKER = Maker("docker", isolated=True, pinned=True)
+
+
+@dataclass(frozen=True)
 class StepResult:
     """What a step came to.
 
@@ -118,6 +136,7 @@ class RunRecord:
     Attributes:
         seconds: wall-clock time of the run; of the run that filled the cache when ``cached``.
         reasons: what differs from the last run of a step of this name, for people to read.
+        made_by: what ran it; what filled the cache when ``cached``.
     """
 
     name: str
@@ -126,6 +145,7 @@ class RunRecord:
     cached: bool
     seconds: float
     reasons: tuple[str, ...]
+    made_by: Maker = IN_DOCKER
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ class Runner:
             interrupts it.
         reporter: gets one line for each step.
         jobs: how many steps may run at once, at least 1.
+        explain: also say of each step, before it runs, what changed since it last ran.
     """
 
     def __init__(
@@ -164,6 +165,8 @@ class Runner:
         make_executor: Callable[[], Executor],
         reporter: Reporter,
         jobs: int = 2,
+        *,
+        explain: bool = False,
     ) -> None:
         if jobs < 1:
             raise ValueError("jobs must be at least 1")
@@ -173,6 +176,7 @@ class Runner:
         self._make_executor = make_executor
         self._reporter = reporter
         self._jobs = jobs
+        self._explain = explain
         self._executor: Executor | None = None
         self._prepared_images: set[str] = set()
         self._records: list[RunRecord] = []
@@ -293,6 +297,9 @@ class Runner:
             else:
                 with signals.raising():
                     executor = self._executor_for(action.step.image)
+                if self._explain:
+                    reasons = changes(self._history.last(action.step.name), action)
+                    self._reporter.step(f"{action.step.name} runs: {'; '.join(reasons)}")
                 worker = threading.Thread(
                     target=self._work, args=(executor, action, run.events), daemon=True
                 )
@@ -326,7 +333,9 @@ class Runner:
             started = time.monotonic()
             with self._reporter.activity(action.step.name) as activity:
                 outputs = executor.run(action, activity.update)
-            result = ActionResult(outputs, time.monotonic() - started)
+            result = ActionResult(
+                outputs, time.monotonic() - started, executor.made_by(action.step.image)
+            )
             self._cache.put(action.digest, result)
         except BaseException as error:
             events.put(_Ended(action, None, error))
@@ -350,7 +359,15 @@ class Runner:
         same = last is not None and last.action == action.digest.sha256
         reasons = () if cached and same else changes(last, action)
         self._records.append(
-            RunRecord(name, action.digest, action.step.image, cached, result.seconds, reasons)
+            RunRecord(
+                name,
+                action.digest,
+                action.step.image,
+                cached,
+                result.seconds,
+                reasons,
+                result.made_by,
+            )
         )
         self._history.remember(action, result.seconds)
         run.results[name] = StepResult(name, action.digest, result.outputs, cached)

@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from toolchain.actions import Executor, Runner, project_lock
 from toolchain.console import Reporter
-from toolchain.images import image_name, project_pins
+from toolchain.errors import (
+    EngineTooOldError,
+    EngineUnavailableError,
+    UnpinnedToolError,
+    UsageError,
+)
+from toolchain.images import Kind, image_name, project_pins
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import Pins
 from toolchain.pipeline import Pipeline, TrainingOptions
+
+if TYPE_CHECKING:
+    from toolchain.host_tools import HostTools
+
+
+EngineName: TypeAlias = Literal["auto", "docker", "host"]
+ENGINES: tuple[EngineName, ...] = ("auto", "docker", "host")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Where steps run.
+
+    Attributes:
+        name: ``auto`` is Docker, or the host where Docker cannot be had and the host's tools are
+            the pinned ones.
+        allow_unpinned: with ``host`` only: whether its tools may be others than the pinned ones.
+    """
+
+    name: EngineName = "auto"
+    allow_unpinned: bool = False
+
+
+def chosen_engine(name: str, *, allow_unpinned: bool = False) -> EngineChoice:
+    """Return the choice that the options mean.
+
+    Raises:
+        UsageError: there is no such engine, or it cannot use other tools than the pinned ones.
+    """
+    for engine in ENGINES:
+        if engine == name:
+            break
+    else:
+        raise UsageError(
+            f"there is no engine '{name}'", next_step=f"choose one of: {', '.join(ENGINES)}"
+        )
+    if allow_unpinned and engine != "host":
+        raise UsageError(
+            "--allow-unpinned is for --engine host",
+            why="Docker's images have the pinned tools only",
+            next_step="add --engine host, or leave it out",
+        )
+    return EngineChoice(engine, allow_unpinned)
 
 
 @dataclass(frozen=True)
@@ -30,13 +81,26 @@ class Session:
     reporter: Reporter
 
 
-def make_pipeline(layout: Layout, pins: Pins, training: TrainingOptions | None = None) -> Pipeline:
-    """Return the steps of a checkout; ``training`` None for the model's own options."""
+def make_pipeline(
+    layout: Layout,
+    pins: Pins,
+    training: TrainingOptions | None = None,
+    image: Callable[[Kind], str] | None = None,
+) -> Pipeline:
+    """Return the steps of a checkout.
+
+    Args:
+        layout: the checkout.
+        pins: its pins.
+        training: options of the training; None for the model's own.
+        image: names the images; None for their own names.
+    """
+    name = image or (lambda kind: image_name(kind, pins, layout))
     return Pipeline(
         layout=layout,
-        train_image=image_name("train", pins, layout),
-        cross_image=image_name("cross", pins, layout),
-        host_image=image_name("host", pins, layout),
+        train_image=name("train"),
+        cross_image=name("cross"),
+        host_image=name("host"),
         tflm_version=f"TensorFlow Lite Micro {pins.tflm.commit[:12]}",
         training=training or TrainingOptions(),
     )
@@ -49,6 +113,8 @@ def open_session(
     jobs: int | None = None,
     training: TrainingOptions | None = None,
     layout: Layout | None = None,
+    engine: EngineChoice | None = None,
+    explain: bool = False,
 ) -> Iterator[Session]:
     """Open the checkout for one command; a second command in it waits.
 
@@ -57,37 +123,80 @@ def open_session(
         jobs: steps run side by side; None for the number of processors.
         training: options of the training step; None for the model's own.
         layout: the checkout; None for the one that this code belongs to.
+        engine: where steps run; None for ``auto``.
+        explain: say of each step why it runs.
 
     Raises:
         PinsError: ``pins.toml`` cannot be used.
     """
     layout = layout or project_layout()
     pins = project_pins(layout)
-    pipeline = make_pipeline(layout, pins, training)
+    choice = engine or EngineChoice()
+
+    @functools.cache
+    def tools() -> HostTools:
+        # Looked for only where they are wanted: most commands need Docker, or nothing.
+        from toolchain.host_tools import HostTools
+
+        return HostTools(layout, pins)
+
+    image = tools().image if choice.allow_unpinned else None
+    pipeline = make_pipeline(layout, pins, training, image)
     with ExitStack() as stack:
         stack.enter_context(project_lock(layout, reporter))
 
         def make_executor() -> Executor:
+            if choice.name == "host":
+                return on_host()
+            try:
+                return in_docker()
+            except (EngineUnavailableError, EngineTooOldError) as error:
+                if choice.name == "docker" or not _usable(tools()):
+                    raise
+                reporter.warning(f"Docker cannot be used ({error.what}): the host engine is")
+                return on_host()
+
+        def on_host() -> Executor:
+            from toolchain.actions.host_executor import HostExecutor
+
+            return HostExecutor(
+                layout, runner.store, reporter, tools(), allow_unpinned=choice.allow_unpinned
+            )
+
+        def in_docker() -> Executor:
             from toolchain.actions.docker_executor import DockerExecutor
             from toolchain.engine import open_engine
             from toolchain.images.build import ensure_image
 
-            engine = stack.enter_context(open_engine(layout, reporter))
+            docker = stack.enter_context(open_engine(layout, reporter))
             return DockerExecutor(
-                engine.client,
+                docker.client,
                 layout,
                 runner.store,
-                rootless=engine.rootless,
+                rootless=docker.rootless,
                 ensure_image=lambda name: ensure_image(
-                    engine, name, layout=layout, pins=pins, reporter=reporter
+                    docker, name, layout=layout, pins=pins, reporter=reporter
                 ),
                 cpus=None,
                 reporter=reporter,
             )
 
-        runner = Runner(layout, make_executor, reporter, jobs=jobs or os.cpu_count() or 1)
+        runner = Runner(
+            layout, make_executor, reporter, jobs=jobs or os.cpu_count() or 1, explain=explain
+        )
         stack.enter_context(_bounded(layout, runner, reporter))
         yield Session(layout, pins, pipeline, runner, reporter)
+
+
+def _usable(tools: HostTools) -> bool:
+    """Return whether this machine has any of the pinned tools."""
+    for kind in ("cross", "train"):
+        try:
+            if tools.tool(kind).pinned:
+                return True
+        except UnpinnedToolError:
+            continue
+    return False
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Builds the same things under other circumstances, and compares the bytes."""
