@@ -286,8 +286,10 @@ def _changes(conditions: Conditions, work: str, read: tuple[str, ...]) -> list[s
         unshare = ["unshare", "--uts", "sh", "-c"]
         if _works([*unshare, "hostname probe"]):
             command += [*unshare, f'hostname {conditions.hostname}; exec "$@"', "sh"]
-    if conditions.arch_options and _works(["setarch", *conditions.arch_options, "--", "true"]):
-        command += ["setarch", *conditions.arch_options, "--"]
+    for option in conditions.arch_options:
+        # One by one: a container may forbid one and allow the other.
+        if _works(["setarch", option, "--", "true"]):
+            command += ["setarch", option, "--"]
     if os.geteuid() == 0:
         identity = [f"--reuid={conditions.user}", f"--regid={conditions.group}", "--clear-groups"]
         # Another user may not get to root's cache.
