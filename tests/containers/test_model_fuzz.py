@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import tarfile
@@ -20,10 +19,9 @@ from model.support import require_support
 from tests.conftest import RunInImage, RunSteps
 from tests.containers.example_models import example_models
 from tests.containers.host_bench import batch
-from tests.containers.model_bench import ModelBench, P
+from tests.containers.model_bench import ModelBench
 from tests.fuzz import COUNT_VARIABLE, FIRST_VARIABLE, KEEP_VARIABLE, SEED_VARIABLE
 from tests.fuzz.campaign import Findings, Runner, run_campaign
-from toolchain.actions import OutputOf, Step
 from toolchain.host_build import HOST_RUNNER, host_library, host_runner
 from toolchain.layout import Layout
 from toolchain.pipeline import Pipeline
@@ -31,7 +29,6 @@ from toolchain.pipeline import Pipeline
 LARGEST_SEED = 30_000
 """Bytes; a larger model is checked, and takes too long to be changed over and over."""
 
-BUILD_TYPE = "release_with_logs"
 REFUSED = {"per_channel", "hybrid", "open_batch", "lstm", "elu", "without_bias"}
 """Of the models of other makers; test_model_conversion.py says why."""
 
@@ -49,42 +46,11 @@ def bench(
     return ModelBench(pipeline, run_steps, run_in_image)
 
 
-def as_on_boards(step: Step) -> Step:
-    """Return a step of the host's build without the checks that boards have in debug builds only.
-
-    Some of them fail for models that are computed rightly: ADD and SUB of INT8 with the zero point
-    -128, MUL of a row by a vector, DEPTHWISE_CONV_2D without a bias.
-    """
-    return dataclasses.replace(
-        step,
-        name=_on_boards(step.name),
-        arguments=tuple(
-            f"BUILD_TYPE={BUILD_TYPE}" if each.startswith("BUILD_TYPE=") else each
-            for each in step.arguments
-        ),
-        inputs={
-            P(str(path).replace("_default_", f"_{BUILD_TYPE}_")): (
-                OutputOf(_on_boards(source.step), source.path)
-                if isinstance(source, OutputOf)
-                else source
-            )
-            for path, source in step.inputs.items()
-        },
-    )
-
-
-def _on_boards(step: str) -> str:
-    return f"{step} as on boards"
-
-
 @pytest.fixture
 def runner(
     layout: Layout, host_image: str, run_steps: RunSteps, run_in_image: RunInImage
 ) -> Runner:
-    steps = [
-        as_on_boards(make(layout, host_image, sanitized=True))
-        for make in (host_library, host_runner)
-    ]
+    steps = [make(layout, host_image, sanitized=True) for make in (host_library, host_runner)]
     made, results = run_steps(steps)
     program = made.store.get(results[steps[-1].name].outputs[HOST_RUNNER])
 
