@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from statistics import median
 
-from simulator import Case, SimulationRequest, SimulationResult, simulate
+from simulator import Case
 from toolchain.actions import StepResult
 from toolchain.actions.action_cache import write_atomically
 from toolchain.case_verification import (
@@ -19,12 +19,10 @@ from toolchain.case_verification import (
 )
 from toolchain.commands.build import VERIFY_REPORT, BuiltFirmware
 from toolchain.commands.session import Session
-from toolchain.commands.simulate import instruction_budget
+from toolchain.commands.simulate import run_image
 from toolchain.digest import Digest
 
 VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
-
-END_OF_CASES = "~~~"
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def verify_cases(
     store, model = session.runner.store, firmware.model
     digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
     reference = read_case_reference(store.path(digest))
-    image, run = _run_cases(firmware, len(reference.judged))
+    image, run = run_image(firmware, len(reference.judged))
     verified = VerifiedCases(
         firmware=firmware,
         image_sha256=Digest.of_bytes(image).sha256,
@@ -102,17 +100,3 @@ def verify_cases(
     )
     write_atomically(report, (json.dumps(verified.as_json(), indent=2) + "\n").encode())
     return verified
-
-
-def _run_cases(firmware: BuiltFirmware, cases: int) -> tuple[bytes, SimulationResult]:
-    image = firmware.image.read_bytes()
-    result = simulate(
-        SimulationRequest(
-            board=firmware.board,
-            image=image,
-            elf=firmware.elf,
-            until_text=END_OF_CASES,
-            instruction_budget=instruction_budget(firmware, cases),
-        )
-    )
-    return image, result
