@@ -292,7 +292,7 @@ def test_the_cases_of_a_given_model_are_compared_by_their_numbers() -> None:
     ]
 
     def found(cases: list[dict[str, Any]]) -> tuple[Verdict, ...]:
-        documents = ({}, {"cases": cases}, reference)
+        documents: tuple[dict[str, Any], ...] = ({}, {"cases": cases}, reference)
         return verdicts(*(json.dumps(each).encode() for each in documents))
 
     assert [bool(each.failure) for each in found(cases)] == [False, False, True]

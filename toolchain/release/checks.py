@@ -326,7 +326,7 @@ class _ArchiveCheck:
                     check_library(read_archive(self.members[name]))
                 elif check_image(self.board, kind, self.members[name], name) != image:
                     raise FormatError(f"it holds another image than {application}.bin")
-            except FormatError as error:
+            except (ValueError, LookupError) as error:
                 raise self._invalid(name, str(error)) from error
             except ImageRefusedError as error:
                 raise self._invalid(name, error.what, error.why) from error
