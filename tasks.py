@@ -801,6 +801,18 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
         raise Exit(code=code)
 
 
+@task
+@_command
+def ci(_context: Context) -> None:
+    """Run what the workflows in .github run: checks, tests, and a release made twice."""
+    from toolchain.commands.ci import run_ci
+    from toolchain.layout import project_layout
+
+    code = run_ci(project_layout().project, _reporter(False).note)
+    if code:
+        raise Exit(code=code)
+
+
 @task(help={"json": "print the result as JSON"})
 @_command
 def cache(_context: Context, json: bool = False) -> None:
