@@ -26,6 +26,7 @@ from toolchain.commands.session import Session
 from toolchain.digest import Digest
 from toolchain.firmware.formats.stored_zip import stored_zip
 from toolchain.layout import Layout
+from toolchain.pins import PINS_FILE, load_pins
 from toolchain.release.checks import members_of
 from toolchain.release.manifest import (
     MANIFEST,
@@ -44,9 +45,10 @@ Files = Mapping[str, bytes]
 VERSION = "1.2-rc1"
 TFLITE = b"a model"
 ARCHIVE = f"tinyml-toolchain-{VERSION}-sparkfun_edge.zip"
+COMPILER = load_pins(PROJECT / PINS_FILE).cross.packages["gcc-arm-none-eabi"]
 PACKAGES = {
-    "train": "libc6 2.41-12 amd64\npython3.13 3.13.5-2 amd64\nnumpy==2.4.6\n",
-    "cross": "gcc-arm-none-eabi 15:14.2.rel1-1 amd64\nlibc6 2.41-12 amd64\n",
+    "train": "libc6 2.41-12 amd64\npython3.13 3.13.5-2 amd64\na-wheel==1.0\n",
+    "cross": f"gcc-arm-none-eabi {COMPILER.version} amd64\nlibc6 2.41-12 amd64\n",
 }
 
 

@@ -53,6 +53,7 @@ from toolchain.release.manifest import (
 from toolchain.release.sbom import check_sbom, make_sbom
 
 PINS = load_pins(PROJECT / "pins.toml")
+MAKE = PINS.cross.packages["make"].version
 ONE_WRONG = {raw: out + (raw == 7) for raw, out in INT8_PAIRS.items()}
 
 
@@ -189,7 +190,8 @@ def test_the_components_are_listed_with_versions_and_digests(release: Files) -> 
     libc = listed["pkg:deb/debian/libc6@2.41-12?arch=amd64"]
     assert [each["value"] for each in libc["properties"]] == ["cross", "train"]
     assert "hashes" not in libc
-    compiler = listed["pkg:deb/debian/gcc-arm-none-eabi@15%3A14.2.rel1-1?arch=amd64"]
+    (compiler,) = (each for each in listed.values() if each["name"] == "gcc-arm-none-eabi")
+    assert compiler["purl"].startswith("pkg:deb/debian/gcc-arm-none-eabi@15%3A")
     assert compiler["scope"] == "required"
     assert {each["type"] for each in listed.values()} >= {"container", "machine-learning-model"}
 
@@ -317,7 +319,7 @@ def test_a_release_is_made_again_with_the_same_bytes(release: Files, tmp_path: P
         ("tflm/Makefile", "", "# more\n", "tflm/Makefile"),
         ("boards/sparkfun_edge/board.toml", "", "# more\n", "boards/sparkfun_edge/board.toml"),
         ("NOTICE", "", "more", "NOTICE"),
-        ("pins.toml", '"4.4.1-2"', '"4.4.1-3"', "[cross] of pins.toml"),
+        ("pins.toml", MAKE, f"{MAKE}+1", "[cross] of pins.toml"),
         ("docker/train.lock", "# Made", "# made", "docker/train.lock"),
         ("docker/cross.Dockerfile", "", "# more\n", "the image tinyml-toolchain/cross:"),
     ],
