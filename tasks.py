@@ -555,6 +555,118 @@ def repro(
     found.require_equal()
 
 
+@task(
+    help={
+        "target": _TARGET_HELP,
+        "model": _MODEL_HELP,
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
+        "version": "of the release; git's description of the checkout when not given, or 0",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
+@_command
+def package(
+    _context: Context,
+    target: str = "all",
+    model: str = DEFAULT_MODEL,
+    representative: str = "",
+    inputs: str = "",
+    version: str = "",
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Build, simulate, verify, and put a release of it into dist/: an archive for each board."""
+    from toolchain.commands.build import find_targets
+    from toolchain.commands.package import chosen_version
+    from toolchain.commands.package import package as run
+    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.layout import project_layout
+    from toolchain.render import shown_path, table
+
+    layout = project_layout()
+    boards = find_targets(layout, target)
+    chosen = chosen_model(model, representative, inputs)
+    named = chosen_version(layout.project, version)
+    with open_session(_reporter(quiet or json), engine=chosen_engine("docker")) as session:
+        done = run(session, boards, chosen, named)
+    if json:
+        _show_json("package", **dataclasses.asdict(done))
+        return
+    lines = [
+        (shown_path(done.folder / name), f"{digest.size_bytes:,}", digest.sha256)
+        for name, digest in done.files.items()
+    ]
+    _show(table(("file", "bytes", "sha256"), lines, frozenset({1})))
+
+
+@task(
+    positional=["place"],
+    help={
+        "place": "folder of a release, or one archive in it",
+        "json": "print the result as JSON",
+    },
+)
+@_command
+def verify_release(_context: Context, place: str, json: bool = False) -> None:
+    """Check that a release is what it says, without network (./invoke verify-release dist)."""
+    from toolchain.commands.verify_release import verify_release as run
+
+    found = run(Path(place).expanduser().absolute())
+    manifest = found.manifest
+    if json:
+        _show_json(
+            "verify-release",
+            version=manifest.version,
+            model=manifest.model.name,
+            archives=found.archives,
+            files=sorted(found.files),
+        )
+        return
+    _show(
+        f"{manifest.project} {manifest.version}, {manifest.model.name}: everything agrees in "
+        f"{', '.join(sorted(found.files))}"
+    )
+
+
+@task(
+    positional=["place"],
+    help={
+        "place": "folder of a release, or one archive in it",
+        "model": "the .keras file that it was made from; a .tflite file is in the release",
+        "representative": "the data that it was quantised from",
+        "inputs": "the inputs that it was verified on",
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    },
+)
+@_command
+def reproduce(
+    _context: Context,
+    place: str,
+    model: str = "",
+    representative: str = "",
+    inputs: str = "",
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Make a release again from its recorded pins and model, and compare every byte."""
+    from toolchain.commands.reproduce import GivenPaths
+    from toolchain.commands.reproduce import reproduce as run
+    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.verify_release import verify_release as check
+
+    release = check(Path(place).expanduser().absolute())
+    given = GivenPaths(model, representative, inputs)
+    with open_session(_reporter(quiet or json), engine=chosen_engine("docker")) as session:
+        done = run(session, release, given)
+    if json:
+        _show_json("reproduce", **dataclasses.asdict(done))
+        return
+    _show(f"{done.version} was made again: the same bytes in {', '.join(sorted(done.files))}")
+
+
 @task(help={"json": "print the result as JSON"})
 @_command
 def targets(_context: Context, json: bool = False) -> None:
@@ -574,7 +686,7 @@ def targets(_context: Context, json: bool = False) -> None:
 @task(help={"check": "change nothing; fail when a schema is not up to date"})
 @_command
 def schemas(_context: Context, check: bool = False) -> None:
-    """Write the JSON schemas of the files that people edit, such as board.toml, to docs/schemas."""
+    """Write the JSON schemas of board.toml and of a release's manifest to docs/schemas."""
     from toolchain.layout import project_layout
     from toolchain.render import shown_path
     from toolchain.schemas import FOLDER, require_fresh, write_schemas
@@ -685,6 +797,18 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
     from toolchain.commands.test import run_tests
 
     code = run_tests(_reporter(False), fast=fast, select=select)
+    if code:
+        raise Exit(code=code)
+
+
+@task
+@_command
+def ci(_context: Context) -> None:
+    """Run what the workflows in .github run: checks, tests, and a release made twice."""
+    from toolchain.commands.ci import run_ci
+    from toolchain.layout import project_layout
+
+    code = run_ci(project_layout().project, _reporter(False).note)
     if code:
         raise Exit(code=code)
 

@@ -204,6 +204,12 @@ class NotReproducibleError(ToolchainError):
     exit_code = 38
 
 
+class ReleaseInvalidError(ToolchainError):
+    """A release is not what it says it is: a file, a field or a digest disagrees with another."""
+
+    exit_code = 44
+
+
 class CancelledError(ToolchainError):
     """The user stopped the command; containers are gone and outputs are untouched."""
 

@@ -1,4 +1,4 @@
-"""JSON schemas of the files that people write, for editors to complete and check while typing.
+"""JSON schemas of the files that people write or read, for editors and other programs to check.
 
 Made from the models that read these files, so that they cannot say something else.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 from toolchain.boards import Board
 from toolchain.errors import UsageError
+from toolchain.release.manifest import Manifest
 
 FOLDER = PurePosixPath("docs/schemas")
 
@@ -29,7 +30,22 @@ def board_schema() -> Mapping[str, Any]:
     }
 
 
-_SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {"board.schema.json": board_schema}
+def manifest_schema() -> Mapping[str, Any]:
+    """Return the JSON schema of a release's ``manifest.json``.
+
+    What its fields mean for each other is checked by ``./invoke verify-release``.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Manifest.model_json_schema(by_alias=True),
+        "title": "manifest.json",
+    }
+
+
+_SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    "board.schema.json": board_schema,
+    "manifest.schema.json": manifest_schema,
+}
 
 
 def render_schemas() -> Mapping[str, str]:

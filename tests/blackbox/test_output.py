@@ -15,7 +15,7 @@ from toolchain.boards import board_names
 
 TASKS = (
     *("build", "bundle", "cache", "cache-export", "cache-import", "clean", "images", "pins"),
-    *("plan", "shell"),
+    *("ci", "plan", "shell", "package", "reproduce", "verify-release"),
     *("flash", "schemas", "simulate", "targets", "test", "train", "verify"),
 )
 WITH_JSON = ("build", "simulate", "verify", "plan", "targets", "images", "cache")

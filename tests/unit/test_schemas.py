@@ -26,8 +26,9 @@ def test_the_committed_schemas_are_what_the_models_say() -> None:
 def test_a_stale_or_missing_schema_is_noticed_and_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"board\.schema\.json"):
         require_fresh(tmp_path)
-    (path,) = write_schemas(tmp_path)
+    path, manifest = write_schemas(tmp_path)
     assert path == tmp_path / FOLDER / "board.schema.json"
+    assert manifest == tmp_path / FOLDER / "manifest.schema.json"
     assert write_schemas(tmp_path) == ()
     path.write_text(path.read_text().replace("board.toml", "other", 1))
     assert stale_schemas(tmp_path) == (path,)

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 
 from toolchain.boards import Board, Format
 from toolchain.firmware.formats.base import Files, FirmwareFormat, FormatError
+from toolchain.firmware.formats.stored_zip import stored_zip
 
 ARCHIVE = PurePosixPath("sources.tar")
 COMPILED = PurePosixPath("sources.txt")
@@ -55,9 +56,6 @@ _INCLUDE = re.compile(
 # A header of that name exists in one old Arduino library only; the C++ library has <utility>.
 _REPLACED_HEADERS = {b"<utility.h>": b"<utility>"}
 _COMPILED_SUFFIXES = {".cpp", ".c", ".S", ".ino"}
-# The oldest time that a zip archive can hold.
-_TIME = (1980, 1, 1, 0, 0, 0)
-_REGULAR_FILE = 0o100644 << 16
 
 
 @dataclass(frozen=True)
@@ -206,19 +204,8 @@ def _sketch(head: str, main_functions: bytes) -> bytes:
 
 
 def write_archive(library: Mapping[PurePosixPath, bytes]) -> bytes:
-    """Return the zip archive of the library's files.
-
-    Nothing is compressed: what a compressor makes depends on its version, and the archive shall
-    depend on the files alone.
-    """
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for path, data in sorted(library.items()):
-            entry = zipfile.ZipInfo(f"{TOP_FOLDER}/{path}", _TIME)
-            entry.create_system = 3
-            entry.external_attr = _REGULAR_FILE
-            archive.writestr(entry, data)
-    return stream.getvalue()
+    """Return the zip archive of the library's files; see ``stored_zip``."""
+    return stored_zip({f"{TOP_FOLDER}/{path}": data for path, data in library.items()})
 
 
 def read_archive(data: bytes) -> Mapping[PurePosixPath, bytes]:
