@@ -204,6 +204,12 @@ class NotReproducibleError(ToolchainError):
     exit_code = 38
 
 
+class SimulatorUnavailableError(ToolchainError):
+    """The simulator that was asked for is not on this computer, or does not start."""
+
+    exit_code = 39
+
+
 class CancelledError(ToolchainError):
     """The user stopped the command; containers are gone and outputs are untouched."""
 

@@ -33,6 +33,7 @@ NO_PINS = {
 # Hosts that may be named, with the reason.
 HOSTS = {
     "docs.arduino.cc": "documentation of a board",
+    "github.com": "where Renode's releases are",
     "json-schema.org": "the name of JSON Schema's own vocabulary",
     "learn.sparkfun.com": "documentation of a board",
     "www.st.com": "documentation of a board",

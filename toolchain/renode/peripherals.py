@@ -78,7 +78,7 @@ TYPES: Mapping[str, PeripheralType] = MappingProxyType(
             inputs=240,
             attributes={"systickFrequency": int, "priorityMask": int},
         ),
-        # Whole pages of the translator: tlib refuses others ("has to be aligned to guest page size").
+        # Whole pages of the translator only ("has to be aligned to guest page size").
         "Memory.MappedMemory": _type(
             "Main/Peripherals/Memory/MappedMemory.cs",
             required="size",
