@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 
+from simulator.boot import read_start_state
+from simulator.console import Console
+from simulator.core import SystemControlSpace
+from simulator.machine import Machine as SimulatedMachine
 from simulator.registers import Peripheral
+from simulator.symbols import Symbols
 from toolchain.boards import Board, read_board
 from toolchain.renode.lint import place_of
 from toolchain.renode.repl import Entry, read_platform
@@ -112,6 +117,13 @@ class ScriptedPeripheral(Peripheral):
     @property
     def log(self) -> list[str]:
         return self.itself.log
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """Brightness of the LEDs that it drives and that have changed since the start."""
+        levels = self._scope.get("levels", {})
+        assert isinstance(levels, dict)
+        return dict(levels)
 
     def read(self, offset: int, size: int) -> int:
         assert size == 4
@@ -216,3 +228,88 @@ class Crystal(Words):
 
     def write(self, offset: int, size: int, value: int) -> None:
         super().write(0x100 if offset == 0x000 else offset, size, value)
+
+
+@dataclass
+class Shown:
+    """What one console line found.
+
+    Attributes:
+        line: without its end.
+        brightness: of each LED that ever changed, as its script has it.
+    """
+
+    line: str
+    brightness: dict[str, float]
+
+
+_TRANSMITTERS = {
+    "UART.PL011": Transmitter(data=0x00, status={0x18: 0x90}),
+    "UART.STM32F7_USART": Transmitter(data=0x28, status={0x1C: 0x6000_00C0}),
+}
+
+
+def run_on_platform(board: Board, image: bytes, until: Callable[[str], bool]) -> list[Shown]:
+    """Run an image on the memory map that the board's platform gives, until a line is there.
+
+    The scripts are Renode's; its own peripherals are replaced by the little of them that the
+    boards' firmwares look at, and the core and its memories are this project's.
+    """
+    entries = platform_of(board)
+    start = read_start_state(board, image)
+    machine = SimulatedMachine(
+        board,
+        image,
+        start.stack_pointer,
+        start.entry,
+        Symbols.of_file(None, image, board.application.load_address),
+    )
+    peripherals: list[Peripheral] = []
+
+    def read(address: int, size: int) -> int:
+        for each in peripherals:
+            if each.holds(address):
+                return each.read(address - each.base, size)
+        data = machine.read_memory(address, size)
+        assert data is not None, f"0x{address:08X}"
+        return int.from_bytes(data, "little")
+
+    shown: list[Shown] = []
+    lamps = {entry.name: Lamp() for entry in entries if entry.type == "Miscellaneous.LED"}
+    scripts = [
+        ScriptedPeripheral(entry, Machine(lamps, read))
+        for entry in entries
+        if entry.type == "Python.PythonPeripheral"
+    ]
+
+    def on_line(line: str) -> None:
+        brightness: dict[str, float] = {}
+        for script in scripts:
+            brightness |= script.levels
+        for name, level in brightness.items():
+            assert lamps[f"led_{name}"].lit == (level >= 0.5)
+        shown.append(Shown(line, brightness))
+        if until(line):
+            machine.stop()
+
+    console = Console(on_line)
+    peripherals += scripts
+    for entry in entries:
+        place = place_of(entry)
+        if entry.type in _TRANSMITTERS:
+            peripherals.append(Sender(entry, _TRANSMITTERS[entry.type], console.put))
+        elif entry.type == "UART.NRF52840_UART":
+            peripherals.append(DmaSender(entry, read, console.put))
+        elif entry.type == "Miscellaneous.NRF52840_CLOCK":
+            assert place is not None
+            peripherals.append(Crystal(entry.name, place.begin, 0x1000))
+        elif entry.type in {"Memory.ArrayMemory", "GPIOPort.STM32_GPIOPort"}:
+            assert place is not None
+            peripherals.append(Words(entry.name, place.begin, place.end - place.begin))
+    if any(entry.type == "GPIOPort.NRF52840_GPIO" for entry in entries):
+        # Both ports begin inside of one of the engine's pages.
+        peripherals.append(Words("gpio", 0x5000_0400, 0x800))
+    core = SystemControlSpace(board, machine.clock, machine.has_memory, machine.set_fpu)
+    machine.add_peripherals([*peripherals, core])
+    machine.run(100_000_000, "the end of the test")
+    return shown
