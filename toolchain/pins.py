@@ -162,7 +162,7 @@ class RenodePins(_Table):
     """
 
     version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
-    archive: Annotated[str, Field(pattern=r"^https://[^\s'\"]+\.tar\.gz$")]
+    archive: Annotated[str, Field(pattern=r"^https://[^\s'\"]+$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from docker.errors import NotFound
+from docker.models.containers import Container
 
 from tests.blackbox.support import replace_in
 from toolchain.actions import OutputOf
@@ -161,3 +165,25 @@ def test_a_folder_in_the_outputs_is_caught_and_named(
     named = {each.section: each.text for each in elf_difference(found, "path").places}
     assert "/work/build/0/project/" in named[".debug_str"]
     assert "/work/elsewhere/" in named[".debug_str"]
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing(
+    session: Session, engine: Engine, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str | None] = []
+    start = Container.start
+
+    def start_and_be_told(container: Container) -> None:
+        start(container)
+        started.append(container.id)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    # Steps run in containers that are started in another way.
+    monkeypatch.setattr(Container, "start", start_and_be_told)
+    with pytest.raises(KeyboardInterrupt):
+        repro(session, DOCKER, request_for(board, "home"))
+    assert len(started) == 1
+    with pytest.raises(NotFound):
+        engine.client.containers.get(started[0])
+    own = f"{os.getpid()}-"
+    assert [each for each in session.layout.sandboxes.iterdir() if each.name.startswith(own)] == []

@@ -39,6 +39,8 @@ DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("host",): set(),
     # What images come to, not what they are made of.
     ("content",): set(),
+    # Its image is made apart, by docker itself (toolchain/renode).
+    ("renode",): set(),
     ("test",): set(),
 }
 FILES: Mapping[str, set[str]] = {
@@ -48,6 +50,7 @@ FILES: Mapping[str, set[str]] = {
     "docker/train.lock": PYTHON,
     "docker/notebook.Dockerfile": {"notebook"},
     "docker/notebook.lock": {"notebook"},
+    "docker/renode.Dockerfile": set(),
     "tflm/image/Makefile": COMPILERS,
 }
 

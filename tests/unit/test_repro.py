@@ -33,6 +33,7 @@ from toolchain.errors import NotReproducibleError, StepFailedError, UsageError
 from toolchain.host_tools import HostTools, Tool
 from toolchain.images import Kind
 from toolchain.pinned_tree import PinnedTree
+from toolchain.repro import places
 from toolchain.repro.elf_difference import Place, differences, members
 from toolchain.repro.places import HostPlace, Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
@@ -434,3 +435,15 @@ def test_a_step_that_fails_in_a_varied_build_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError, match="step 'first' failed with exit code 3") as failure:
         place.run(recipe, Conditions(), "image:1")
     assert "alas" in str(failure.value)
+
+
+def test_a_tmpfs_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_NEEDED_BYTES", 1 << 60)
+    recipe = make_recipe([_FIRST], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    write_lists(recipe)
+    layout = make_layout(tmp_path)
+    layout.cache.mkdir()
+    place = HostPlace(layout, cast(HostTools, _Tools(tmp_path)))
+    conditions = [Conditions(), Conditions(in_memory=True)]
+    facts = [place.run(recipe, each, "image:1").facts["file_system"] for each in conditions]
+    assert facts[0] == facts[1]

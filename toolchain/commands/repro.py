@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import FrameType
 from typing import Literal, TypeAlias
 
 from toolchain.actions import OutputOf, Step
-from toolchain.actions.sandbox import remove_tree
+from toolchain.actions.sandbox import Sandbox
 from toolchain.boards import Board
 from toolchain.commands.session import EngineChoice, Session
 from toolchain.digest import Digest
@@ -245,7 +247,13 @@ def repro(session: Session, engine: EngineChoice, request: ReproRequest) -> Repr
         for arch in [target_arch(board)]
         for model in models
     }
-    with _opened(session, engine) as place, _folder(session) as folder:
+    with (
+        _terminable(),
+        Sandbox(session.layout.sandboxes) as sandbox,
+        _opened(session, engine, sandbox) as place,
+    ):
+        folder = sandbox.folder
+        folder.chmod(0o755)
         recipe = make_recipe(compiled, known, session.runner.store, folder / "compiled")
         write_lists(recipe)
         bench = Bench(
@@ -289,12 +297,13 @@ def _linked(session: Session, known: Mapping[OutputOf, Digest]) -> str:
 
 
 @contextmanager
-def _opened(session: Session, engine: EngineChoice) -> Iterator[Place]:
+def _opened(session: Session, engine: EngineChoice, sandbox: Sandbox) -> Iterator[Place]:
     if engine.name == "host":
         from toolchain.host_tools import HostTools
 
         yield HostPlace(session.layout, HostTools(session.layout, session.pins))
         return
+    from toolchain.actions.docker_executor import LABEL_CACHE, LABEL_SANDBOX
     from toolchain.engine import open_engine
     from toolchain.images.build import ensure_image
 
@@ -304,7 +313,8 @@ def _opened(session: Session, engine: EngineChoice) -> Iterator[Place]:
             ensure_image(
                 opened, image, layout=session.layout, pins=session.pins, reporter=session.reporter
             )
-        yield ContainerPlace(opened, clock)
+        labels = {LABEL_CACHE: str(session.layout.cache), LABEL_SANDBOX: sandbox.identity}
+        yield ContainerPlace(opened, clock, labels)
 
 
 def shifted_clock(session: Session) -> bytes:
@@ -324,14 +334,20 @@ def shifted_clock(session: Session) -> bytes:
 
 
 @contextmanager
-def _folder(session: Session) -> Iterator[Path]:
-    session.layout.cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="repro-", dir=session.layout.cache))
+def _terminable() -> Iterator[None]:
+    """End as at Ctrl-C when the process is told to end, so that nothing is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        folder.chmod(0o755)
-        yield folder
+        yield
     finally:
-        remove_tree(folder)
+        signal.signal(signal.SIGTERM, before)
 
 
 def compiled_rows(

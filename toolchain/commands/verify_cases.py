@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from statistics import median
 
-from simulator import Case, SimulationRequest, SimulationResult, simulate
+from simulator import Case
 from toolchain.actions import StepResult
 from toolchain.actions.action_cache import write_atomically
 from toolchain.case_verification import (
@@ -20,12 +20,10 @@ from toolchain.case_verification import (
 from toolchain.commands.build import VERIFY_REPORT, BuiltFirmware
 from toolchain.commands.renode import Renode, require_same_console
 from toolchain.commands.session import Session
-from toolchain.commands.simulate import instruction_budget
+from toolchain.commands.simulate import run_image
 from toolchain.digest import Digest
 
 VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
-
-END_OF_CASES = "~~~"
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,10 @@ def verify_cases(
     store, model = session.runner.store, firmware.model
     digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
     reference = read_case_reference(store.path(digest))
-    image, run = _run_cases(firmware, len(reference.judged))
+    image, run = run_image(firmware, len(reference.judged))
     renode_bytes = None
     if renode is not None:
-        again = renode.run(firmware, image, until_text=END_OF_CASES)
+        again = renode.run(firmware, image, results=len(reference.judged))
         name = f"model_runner of {model.name} on {firmware.board.title}"
         renode_bytes = require_same_console(name, run.console, again.console)
     verified = VerifiedCases(
@@ -115,17 +113,3 @@ def verify_cases(
     )
     write_atomically(report, (json.dumps(verified.as_json(), indent=2) + "\n").encode())
     return verified
-
-
-def _run_cases(firmware: BuiltFirmware, cases: int) -> tuple[bytes, SimulationResult]:
-    image = firmware.image.read_bytes()
-    result = simulate(
-        SimulationRequest(
-            board=firmware.board,
-            image=image,
-            elf=firmware.elf,
-            until_text=END_OF_CASES,
-            instruction_budget=instruction_budget(firmware, cases),
-        )
-    )
-    return image, result

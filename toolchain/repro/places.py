@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
+from toolchain.actions.disk import free_bytes
 from toolchain.actions.failure import readable_lines
 from toolchain.errors import StepFailedError
 from toolchain.repro.recipe import Places, Recipe, script, write_lists
@@ -29,6 +30,8 @@ _CLOCK = "clock.so"
 _MOST_SECONDS = 1800
 _LINES_SHOWN = 20
 _TMPFS_BYTES = 1 << 30
+_MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a random name
+_NEEDED_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,15 @@ class ContainerPlace:
     Args:
         engine: that has the images.
         clock: the library that shifts the clock.
+        labels: of the containers, by which the next command finds what a killed one left.
     """
 
-    def __init__(self, engine: Engine, clock: bytes) -> None:
+    def __init__(
+        self, engine: Engine, clock: bytes, labels: Mapping[str, str] | None = None
+    ) -> None:
         self._engine = engine
         self._clock = clock
+        self._labels = dict(labels or {})
 
     def run(
         self, recipe: Recipe, conditions: Conditions, image: str, library_sources: str = ""
@@ -130,6 +137,7 @@ class ContainerPlace:
             tmpfs=tmpfs,
             volumes=[f"{recipe.folder}:/in:ro,z"],
             healthcheck={"test": ["NONE"]},
+            labels=self._labels,
             init=True,
             use_config_proxy=False,
         )
@@ -243,9 +251,10 @@ class HostPlace:
 
 @contextlib.contextmanager
 def _scratch(conditions: Conditions, layout: Layout) -> Iterator[Path]:
-    parent = Path("/dev/shm") if conditions.in_memory else layout.cache  # noqa: S108
-    if not os.access(parent, os.W_OK):
-        parent = layout.cache
+    parent = layout.cache
+    # Docker gives a container 64 MiB of it, in which no build has room.
+    if conditions.in_memory and _has_room(_MEMORY):
+        parent = _MEMORY
     folder = Path(tempfile.mkdtemp(prefix="repro-", dir=parent))
     try:
         folder.chmod(0o755)
@@ -255,6 +264,13 @@ def _scratch(conditions: Conditions, layout: Layout) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return os.access(folder, os.W_OK) and free_bytes(folder) >= _NEEDED_BYTES
+    except OSError:
+        return False
 
 
 def _changes(conditions: Conditions, work: str, read: tuple[str, ...]) -> list[str]:
