@@ -50,7 +50,6 @@ FILES: Mapping[str, set[str]] = {
     "docker/train.lock": PYTHON,
     "docker/notebook.Dockerfile": {"notebook"},
     "docker/notebook.lock": {"notebook"},
-    "docker/renode.Dockerfile": set(),
     "tflm/image/Makefile": COMPILERS,
 }
 
@@ -116,7 +115,10 @@ def test_all_of_docker_makes_an_image() -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "docker"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert set(tracked) == {name for name in FILES if name.startswith("docker/")}
+    # Renode's image is made apart, by docker itself.
+    assert set(tracked) - {"docker/renode.Dockerfile"} == {
+        name for name in FILES if name.startswith("docker/")
+    }
 
 
 @pytest.mark.parametrize("constant", ["BASE_EPOCH", "BASE_EXCLUDES"])

@@ -7,11 +7,9 @@ nothing of firmwares: it writes what a test gives it to the file that it is told
 from __future__ import annotations
 
 import re
-import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.unit.commands_support import EDGE, INT8_PAIRS, x_value_line
+from tests.unit.renode_stand_in import SPEAK, STUBBORN, UNTIL_QUIT, Start, stand_in
 from tests.unit.renode_support import PROJECT, renode_folder
 from toolchain.commands.renode import require_same_console
 from toolchain.errors import (
@@ -28,7 +27,6 @@ from toolchain.errors import (
     VerificationError,
 )
 from toolchain.pins import PINS_FILE, load_pins
-from toolchain.renode import run as runner
 from toolchain.renode.program import Program, build_arguments, find_renode, image_name
 from toolchain.renode.run import RenodeRequest, renode_arguments, run_in_renode
 
@@ -36,62 +34,10 @@ PINS = load_pins(PROJECT / PINS_FILE)
 BANNER = "hello_world: a tiny one\r\n"
 LINES = [x_value_line(*pair) for pair in list(INT8_PAIRS.items())[:5]]
 
-STAND_IN = """#!{python}
-import os, re, signal, subprocess, sys, time
-commands = [sys.argv[i + 1] for i, each in enumerate(sys.argv) if each == "-e"]
-options = [each for each in sys.argv[1:] if each.startswith("--")]
-assert options == ["--console", "--plain", "--disable-gui", "--config"], options
-found = [re.fullmatch(r"sysbus\\.uart0 CreateFileBackend @(\\S+) true", each) for each in commands]
-(console,) = [each[1] for each in found if each]
-(image,) = [each[6:] for each in commands if each.startswith("$bin=@")]
-(script,) = [each[9:] for each in commands if each.startswith("include @")]
-(log,) = [each.split("@")[1].split()[0] for each in commands if each.startswith("logFile @")]
-assert os.path.isfile(script) and commands[-1] == "start"
-with open(os.environ["STAND_IN_NOTES"], "a") as notes:
-    notes.write("%d %s\\n" % (os.getpid(), open(image, "rb").read().hex()))
-{behaviour}
-"""
-
-SPEAK = """
-with open(log, "w") as file:
-    file.write("[INFO] pins: LED red: 250 of 1000\\n[INFO] pins: LED red: 750 of 1000\\n")
-with open(console, "wb", buffering=0) as file:
-    said = open(os.environ["STAND_IN_SAYS"], "rb").read()
-    for at in range(0, len(said), 37):
-        file.write(said[at : at + 37])
-"""
-UNTIL_QUIT = """
-for line in sys.stdin:
-    if line.strip() == "quit":
-        break
-"""
-STUBBORN = """
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL)
-with open(os.environ["STAND_IN_NOTES"], "a") as notes:
-    notes.write("%d child\\n" % child.pid)
-while True:
-    time.sleep(60)
-"""
-
-Start = Callable[..., Program]
-
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Return a stand-in that behaves so, and says so."""
-    monkeypatch.setattr(runner, "_QUIT_SECONDS", 1.0)
-
-    def make(behaviour: str, says: str = "") -> Program:
-        program = tmp_path / "renode"
-        program.write_text(STAND_IN.format(python=sys.executable, behaviour=behaviour))
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        (tmp_path / "says").write_bytes(says.encode("latin-1"))
-        monkeypatch.setenv("STAND_IN_SAYS", str(tmp_path / "says"))
-        monkeypatch.setenv("STAND_IN_NOTES", str(tmp_path / "notes"))
-        return Program(str(program))
-
-    return make
+    return stand_in(tmp_path, monkeypatch)
 
 
 def processes(tmp_path: Path) -> list[int]:
