@@ -31,7 +31,14 @@ SCRIPTS = ("machine.resc", "run_bin.resc")
 _POLL_SECONDS = 0.05
 _QUIT_SECONDS = 5.0
 _TAIL_LINES = 12
-_REFUSED = b"There was an error executing command"
+_REFUSED = (
+    b"There was an error executing command",
+    b"No such command or device",
+    b"Bad parameters for command",
+    b"Could not tokenize",
+)
+"""How the monitor begins to say that it did not do what it was told; it goes on all the same."""
+
 _LED = re.compile(r"LED (\w+): (\d+) of 1000")
 
 
@@ -205,7 +212,7 @@ def _follow(
         if listener.ended:
             return
         said = _read_from(folder / "output.txt", 0)
-        if _REFUSED in said:
+        if any(words in said for words in _REFUSED):
             raise SimulationIncompleteError(
                 f"Renode refused a command of {request.folder.parent.name}/renode",
                 why=_last_lines(said),
