@@ -98,6 +98,7 @@ _ENGINE_HELP = (
     "docker, host (this machine's own tools, not isolated), or auto: Docker if it can be had"
 )
 _UNPINNED_HELP = "with --engine host: take a compiler that is not the pinned one"
+_SIMULATOR_HELP = "unicorn, this project's own, or renode, where that can be had"
 _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
 
 
@@ -205,6 +206,7 @@ def build(
         "arena": _ARENA_HELP,
         "inferences": "how many to run; 1000, or each case of your own model once, if not given",
         "lines": "how many console lines to show; all are in simulation.json",
+        "simulator": _SIMULATOR_HELP,
         "engine": _ENGINE_HELP,
         "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
@@ -222,6 +224,7 @@ def simulate(
     arena: str = "",
     inferences: str = "",
     lines: str = "12",
+    simulator: str = "unicorn",
     engine: str = "auto",
     allow_unpinned: bool = False,
     json: bool = False,
@@ -230,6 +233,7 @@ def simulate(
     """Run the very file that would be flashed in the simulator; show console and LEDs."""
     from toolchain.commands.build import build as build_firmwares
     from toolchain.commands.build import find_targets
+    from toolchain.commands.renode import chosen_simulator, renode_summary, simulate_in_renode
     from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.simulate import simulate_all
     from toolchain.layout import project_layout
@@ -242,8 +246,16 @@ def simulate(
     chosen = chosen_model(model, representative, inputs)
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
     place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    renode = chosen_simulator(simulator, project_layout())
     with open_session(_reporter(quiet or json), engine=place) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
+        if renode is not None:
+            others = simulate_in_renode(renode, firmwares, number)
+            if json:
+                _show_json("renode-simulations", simulations=[run.as_json() for run in others])
+            else:
+                _show("\n\n".join(renode_summary(run, shown) for run in others))
+            return
         runs = simulate_all(firmwares, number)
     if json:
         _show_json("simulations", simulations=[run.as_json() for run in runs])
@@ -259,6 +271,7 @@ def simulate(
         "representative": _REPRESENTATIVE_HELP,
         "inputs": _INPUTS_HELP,
         "arena": _ARENA_HELP,
+        "simulator": "unicorn; or renode, where the same must come out once more",
         "engine": _ENGINE_HELP,
         "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
@@ -274,6 +287,7 @@ def verify(
     representative: str = "",
     inputs: str = "",
     arena: str = "",
+    simulator: str = "unicorn",
     engine: str = "auto",
     allow_unpinned: bool = False,
     json: bool = False,
@@ -281,6 +295,7 @@ def verify(
 ) -> None:
     """Prove in simulation that the firmware computes what the model computes."""
     from toolchain.commands.build import find_targets
+    from toolchain.commands.renode import chosen_simulator
     from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.verify import verify as run
     from toolchain.layout import project_layout
@@ -292,8 +307,9 @@ def verify(
     models = [chosen] if model else list(MODELS.values())
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
     place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    renode = chosen_simulator(simulator, project_layout())
     with open_session(_reporter(quiet or json), engine=place) as session:
-        verifications = run(session, boards, models, kind, arena_bytes)
+        verifications = run(session, boards, models, kind, arena_bytes, renode=renode)
     if json:
         _show_json("verifications", verifications=[each.as_json() for each in verifications])
         return

@@ -204,6 +204,12 @@ class NotReproducibleError(ToolchainError):
     exit_code = 38
 
 
+class SimulatorUnavailableError(ToolchainError):
+    """The simulator that was asked for is not on this computer, or does not start."""
+
+    exit_code = 39
+
+
 class ReleaseInvalidError(ToolchainError):
     """A release is not what it says it is: a file, a field or a digest disagrees with another."""
 

@@ -153,6 +153,19 @@ class TestPins(_Table):
         return CratePin(crate=name, **self.crates[name].model_dump())
 
 
+class RenodePins(_Table):
+    """The release of Renode that the boards' files in ``boards/*/renode`` are written for.
+
+    Attributes:
+        archive: address of its archive for amd64.
+        sha256: of the archive.
+    """
+
+    version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    archive: Annotated[str, Field(pattern=r"^https://[^\s'\"]+$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class ContentPins(_Table):
     """What the host engine compares this machine's tools with; sha256 in hexadecimal.
 
@@ -180,6 +193,7 @@ class Pins(_Table):
     train: TrainPins
     notebook: NotebookPins
     host: HostPins
+    renode: RenodePins
     test: TestPins
 
 

@@ -36,6 +36,7 @@ NO_PINS = {
 HOSTS = {
     "docs.arduino.cc": "documentation of a board",
     "in-toto.io": "the name of a statement's own vocabulary",
+    "github.com": "where Renode's releases are",
     "json-schema.org": "the name of JSON Schema's own vocabulary",
     "learn.sparkfun.com": "documentation of a board",
     "slsa.dev": "the name of a provenance's own vocabulary",

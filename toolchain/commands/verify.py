@@ -19,6 +19,7 @@ from toolchain.commands.build import (
     checked_size,
     run_and_publish,
 )
+from toolchain.commands.renode import Renode, require_same_console
 from toolchain.commands.session import Session
 from toolchain.commands.simulate import run_image
 from toolchain.commands.verify_cases import VERIFY_SCHEMA, VerifiedCases, verify_cases
@@ -55,6 +56,8 @@ class VerifiedFirmware:
         comparison: of the test's outputs, all inputs, with the reference.
         image: of the flashable image's own outputs with the reference.
         report: ``verify.json``.
+        renode_bytes: that came in Renode too, each the same, of the test and of the image; None:
+            Renode was not asked for.
     """
 
     firmware: BuiltFirmware
@@ -64,6 +67,7 @@ class VerifiedFirmware:
     comparison: Comparison
     image: Agreement
     report: Path
+    renode_bytes: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,6 +94,7 @@ class VerifiedFirmware:
                 "allowed_difference": self.comparison.allowed_difference,
             },
             "image": dataclasses.asdict(self.image),
+            **({} if self.renode_bytes is None else {"renode_bytes": self.renode_bytes}),
         }
 
 
@@ -102,6 +107,8 @@ def verify(
     models: Sequence[Model],
     build_type: BuildType,
     arena_bytes: int | None = None,
+    *,
+    renode: Renode | None = None,
 ) -> tuple[Verified, ...]:
     """Build what is not up to date, run the tests and the image itself, and compare.
 
@@ -113,18 +120,20 @@ def verify(
         models: what to verify.
         build_type: how it is compiled.
         arena_bytes: size of given models' tensor arenas; None for the smallest that works.
+        renode: where the same is run once more and must send the same bytes; None: nowhere.
 
     Raises:
-        VerificationError: a firmware computes something else than its model.
+        VerificationError: a firmware computes something else than its model, or sends other bytes
+            in Renode.
         ToolchainError: a step or the simulation failed.
     """
     built = run_and_publish(
         session, boards, models, build_type, tests=True, arena_bytes=arena_bytes
     )
     verified = tuple(
-        _verify(session, firmware, built.results)
+        _verify(session, firmware, built.results, renode)
         if firmware.model.given is None
-        else verify_cases(session, firmware, built.results)
+        else verify_cases(session, firmware, built.results, renode)
         for firmware in built.firmwares
     )
     for each in verified:
@@ -133,7 +142,10 @@ def verify(
 
 
 def _verify(
-    session: Session, firmware: BuiltFirmware, results: Mapping[str, StepResult]
+    session: Session,
+    firmware: BuiltFirmware,
+    results: Mapping[str, StepResult],
+    renode: Renode | None,
 ) -> VerifiedFirmware:
     from toolchain.actions.action_cache import write_atomically
     from toolchain.digest import Digest
@@ -170,6 +182,15 @@ def _verify(
             "largest error in verify.json",
         )
     image, run = run_image(firmware, IMAGE_INFERENCES)
+    renode_bytes = None
+    if renode is not None:
+        tested = store.get(program["bin"])
+        again = renode.run(firmware, tested, until_text=END_OF_TEST)
+        name = f"hello_world_test of {model.name} on {firmware.board.title}"
+        renode_bytes = require_same_console(name, test.console, again.console)
+        again = renode.run(firmware, image, results=IMAGE_INFERENCES)
+        name = f"hello_world of {model.name} on {firmware.board.title}"
+        renode_bytes += require_same_console(name, run.console, again.console)
     verified = VerifiedFirmware(
         firmware=firmware,
         image_sha256=Digest.of_bytes(image).sha256,
@@ -189,6 +210,7 @@ def _verify(
             ],
         ),
         report=report,
+        renode_bytes=renode_bytes,
     )
     data = json.dumps(verified.as_json(), indent=2) + "\n"
     write_atomically(verified.report, data.encode())

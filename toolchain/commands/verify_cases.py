@@ -18,6 +18,7 @@ from toolchain.case_verification import (
     require_cases_passed,
 )
 from toolchain.commands.build import VERIFY_REPORT, BuiltFirmware
+from toolchain.commands.renode import Renode, require_same_console
 from toolchain.commands.session import Session
 from toolchain.commands.simulate import run_image
 from toolchain.digest import Digest
@@ -34,6 +35,7 @@ class VerifiedCases:
         cases: as the firmware printed them.
         comparison: of all outputs with the judge's.
         report: ``verify.json``.
+        renode_bytes: that came in Renode too, each the same; None: Renode was not asked for.
     """
 
     firmware: BuiltFirmware
@@ -41,6 +43,7 @@ class VerifiedCases:
     cases: tuple[Case, ...]
     comparison: CaseComparison
     report: Path
+    renode_bytes: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -72,16 +75,20 @@ class VerifiedCases:
             "image_sha256": self.image_sha256,
             "instructions": self.instructions,
             "cases": self.comparison.as_json(),
+            **({} if self.renode_bytes is None else {"renode_bytes": self.renode_bytes}),
         }
 
 
 def verify_cases(
-    session: Session, firmware: BuiltFirmware, results: Mapping[str, StepResult]
+    session: Session,
+    firmware: BuiltFirmware,
+    results: Mapping[str, StepResult],
+    renode: Renode | None = None,
 ) -> VerifiedCases:
     """Run the flashable image on all cases and compare; writes ``verify.json``.
 
     Raises:
-        VerificationError: it printed other cases than there are.
+        VerificationError: it printed other cases than there are, or other bytes in Renode.
         ToolchainError: the simulation failed.
     """
     report = firmware.folder / VERIFY_REPORT
@@ -91,12 +98,18 @@ def verify_cases(
     digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
     reference = read_case_reference(store.path(digest))
     image, run = run_image(firmware, len(reference.judged))
+    renode_bytes = None
+    if renode is not None:
+        again = renode.run(firmware, image, results=len(reference.judged))
+        name = f"model_runner of {model.name} on {firmware.board.title}"
+        renode_bytes = require_same_console(name, run.console, again.console)
     verified = VerifiedCases(
         firmware=firmware,
         image_sha256=Digest.of_bytes(image).sha256,
         cases=run.cases,
         comparison=compare_cases(reference, [case.outputs for case in run.cases]),
         report=report,
+        renode_bytes=renode_bytes,
     )
     write_atomically(report, (json.dumps(verified.as_json(), indent=2) + "\n").encode())
     return verified

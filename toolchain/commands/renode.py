@@ -1,0 +1,195 @@
+"""Runs built firmwares in Renode, and compares it with the simulator of this project."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from simulator.console import CaseLine, ResultLine
+from toolchain.commands.build import BuiltFirmware
+from toolchain.commands.simulate import DEFAULT_INFERENCES
+from toolchain.digest import Digest
+from toolchain.errors import UsageError, VerificationError
+from toolchain.layout import Layout
+from toolchain.pins import PINS_FILE, load_pins
+from toolchain.renode.program import Program, find_renode
+from toolchain.renode.run import RenodeRequest, RenodeResult, run_in_renode
+
+SimulatorName: TypeAlias = Literal["unicorn", "renode"]
+SIMULATORS: tuple[SimulatorName, ...] = ("unicorn", "renode")
+
+RENODE_REPORT = "simulation_renode.json"
+RENODE_SCHEMA = "tinyml-toolchain/renode-simulation/1"
+
+
+@dataclass(frozen=True)
+class Renode:
+    """A Renode to run firmwares in.
+
+    Attributes:
+        program: how it is started.
+        layout: where the boards' files for it are.
+    """
+
+    program: Program
+    layout: Layout
+
+    def run(
+        self,
+        firmware: BuiltFirmware,
+        image: bytes,
+        *,
+        results: int | None = None,
+        until_text: str | None = None,
+    ) -> RenodeResult:
+        """Run an image on the firmware's board; see ``toolchain.renode.run``."""
+        board = firmware.board
+        folder = self.layout.boards / board.name / "renode"
+        if not folder.is_dir():
+            raise UsageError(
+                f"{board.title} has no files for Renode",
+                next_step=f"write boards/{board.name}/renode as the other boards have it, or use "
+                "--simulator unicorn",
+            )
+        return run_in_renode(self.program, RenodeRequest(board, folder, image, results, until_text))
+
+
+@dataclass(frozen=True)
+class RenodeRun:
+    """A finished run in Renode and where it was written down."""
+
+    firmware: BuiltFirmware
+    image_sha256: str
+    result: RenodeResult
+    report: Path
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``simulation_renode.json`` holds."""
+        return {
+            "schema": RENODE_SCHEMA,
+            "target": self.firmware.board.name,
+            "model": self.firmware.model.name,
+            "build_type": self.firmware.build_type,
+            "image_sha256": self.image_sha256,
+            "inferences": [_result_json(each) for each in self.result.results],
+            "cases": [_case_json(each) for each in self.result.cases],
+            "brightness": {name: list(ends) for name, ends in self.result.brightness.items()},
+            "console": self.result.text,
+        }
+
+
+def chosen_simulator(text: str, layout: Layout) -> Renode | None:
+    """Return the Renode that ``--simulator`` asks for; None: the project's own simulator.
+
+    Raises:
+        UsageError: there is no simulator of this name.
+        SimulatorUnavailableError: it is Renode, which is not on this computer.
+    """
+    if text not in SIMULATORS:
+        raise UsageError(
+            f"--simulator cannot be '{text}'", next_step=f"choose {' or '.join(SIMULATORS)}"
+        )
+    if text == "unicorn":
+        return None
+    return Renode(find_renode(os.environ, load_pins(layout.project / PINS_FILE)), layout)
+
+
+def simulate_in_renode(
+    renode: Renode, firmwares: Iterable[BuiltFirmware], inferences: int | None = None
+) -> tuple[RenodeRun, ...]:
+    """Run each firmware in Renode and write ``simulation_renode.json`` beside it.
+
+    Args:
+        renode: where they run.
+        firmwares: what to run.
+        inferences: how many, 1 or more; None as in ``simulate_all``.
+
+    Raises:
+        ToolchainError: see ``run_in_renode``.
+    """
+    return tuple(_simulate(renode, firmware, inferences) for firmware in firmwares)
+
+
+def _simulate(renode: Renode, firmware: BuiltFirmware, inferences: int | None) -> RenodeRun:
+    from toolchain.actions.action_cache import write_atomically
+
+    number = (firmware.cases or DEFAULT_INFERENCES) if inferences is None else inferences
+    image = firmware.image.read_bytes()
+    result = renode.run(firmware, image, results=number)
+    report = firmware.folder / RENODE_REPORT
+    run = RenodeRun(firmware, Digest.of_bytes(image).sha256, result, report)
+    write_atomically(report, (json.dumps(run.as_json(), indent=1) + "\n").encode())
+    return run
+
+
+def require_same_console(what: str, unicorn: str, renode: bytes) -> int:
+    """Compare every byte that a firmware sent in both simulators; return their number.
+
+    Args:
+        what: the firmware, in words.
+        unicorn: the console's text of the project's own simulator, each line with its newline;
+            the firmware ends lines with carriage return and newline.
+        renode: the bytes that came in Renode, to the end of the same run.
+
+    Raises:
+        VerificationError: they differ.
+    """
+    expected = unicorn.replace("\n", "\r\n").encode("ascii")
+    if renode == expected:
+        return len(expected)
+    pairs = zip(expected.splitlines(), renode.splitlines(), strict=False)
+    number, lines = next(
+        ((index, pair) for index, pair in enumerate(pairs, 1) if pair[0] != pair[1]),
+        (0, (b"", b"")),
+    )
+    raise VerificationError(
+        f"{what} says in Renode what it does not say in the simulator",
+        why=f"line {number} is '{lines[1].decode('ascii', 'backslashreplace')}' instead of "
+        f"'{lines[0].decode('ascii')}'"
+        if number
+        else f"{len(renode)} bytes came instead of {len(expected)}",
+        next_step="one of the two computes or sends wrongly: compare both with a real board",
+    )
+
+
+def renode_summary(run: RenodeRun, lines: int) -> str:
+    """Return what a run in Renode showed: the console's start and the LEDs.
+
+    Args:
+        run: the finished run.
+        lines: console lines to show, at least 0.
+    """
+    console = run.result.text.splitlines()
+    shown = console[: max(lines, 0)]
+    done = len(run.result.results) + len(run.result.cases)
+    parts = [f"{run.firmware.board.title}, {run.firmware.model.name}, in Renode", ""]
+    if shown:
+        parts.append(f"console, {len(shown):,} of {len(console):,} lines:")
+        parts += [f"  {line}" for line in shown]
+        parts.append("")
+    parts += [
+        f"LED {name}: {100 * low:.0f} to {100 * high:.0f} %"
+        for name, (low, high) in run.result.brightness.items()
+    ]
+    parts += [f"{done:,} inference{'' if done == 1 else 's'}", f"report   {run.report}"]
+    return "\n".join(parts)
+
+
+def _result_json(line: ResultLine) -> dict[str, object]:
+    return {
+        "x": line.x,
+        "y": line.y,
+        "raw_in": line.raw_in,
+        "raw_out": line.raw_out,
+        "x_bits": line.x_bits,
+        "y_bits": line.y_bits,
+    }
+
+
+def _case_json(line: CaseLine) -> dict[str, object]:
+    outputs = [output.hex() for output in line.outputs]
+    return {"number": line.number, "equal": line.equal, "outputs": outputs}

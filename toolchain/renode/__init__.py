@@ -1,0 +1,1 @@
+"""Runs firmwares in Renode, a second simulator that others wrote, and checks its board files."""

@@ -1,0 +1,142 @@
+"""Finds Renode: a program on this computer, or the image of docker/renode.Dockerfile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from toolchain.errors import SimulatorUnavailableError
+from toolchain.pins import Pins
+
+VARIABLE = "RENODE"
+"""Names the program, for one that is not on PATH."""
+
+_LOOK_SECONDS = 20
+_FOLDER_IN_CONTAINER = PurePosixPath("/run/renode")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A Renode that can be started.
+
+    Attributes:
+        path: the program, or the docker client.
+        image: what the client runs; empty: ``path`` is Renode itself.
+    """
+
+    path: str
+    image: str = ""
+
+    def seen(self, folder: Path) -> PurePosixPath:
+        """Return what a folder of this computer is called for Renode."""
+        return _FOLDER_IN_CONTAINER if self.image else PurePosixPath(folder)
+
+    def command(self, folder: Path, container: str) -> tuple[str, ...]:
+        """Return the command line before Renode's own arguments.
+
+        Args:
+            folder: the only one that Renode reads and writes; it stands below ``seen(folder)``.
+            container: name of the container, if there is one.
+        """
+        if not self.image:
+            return (self.path,)
+        return (
+            *(self.path, "run", "--rm", "--init", "--interactive", "--name", container),
+            *("--network", "none", "--cap-drop", "ALL"),
+            *("--security-opt", "no-new-privileges"),
+            *("--user", f"{os.getuid()}:{os.getgid()}"),
+            *("--volume", f"{folder}:{_FOLDER_IN_CONTAINER}"),
+            self.image,
+        )
+
+    def removal(self, container: str) -> tuple[str, ...]:
+        """Return the command that ends what the client may leave behind; empty: nothing."""
+        return (self.path, "rm", "--force", container) if self.image else ()
+
+
+def image_name(pins: Pins) -> str:
+    """Return what the image is called."""
+    return f"tinyml-toolchain/renode:{pins.renode.version}"
+
+
+def build_arguments(pins: Pins, client: str, project: Path) -> tuple[str, ...]:
+    """Return the command that builds the image.
+
+    Args:
+        pins: archive and operating system.
+        client: the docker client.
+        project: folder of this project.
+    """
+    debian = pins.debian
+    arguments = {
+        "BASE": f"{debian.registry_image.partition(':')[0]}@{debian.registry_digest}",
+        "RENODE_ARCHIVE": pins.renode.archive,
+        "RENODE_SHA256": pins.renode.sha256,
+    }
+    options = [part for item in arguments.items() for part in ("--build-arg", "=".join(item))]
+    folder = project / "docker"
+    file = folder / "renode.Dockerfile"
+    tag = ("--tag", image_name(pins))
+    return (
+        client,
+        "build",
+        "--platform",
+        "linux/amd64",
+        *tag,
+        *options,
+        "--file",
+        str(file),
+        str(folder),
+    )
+
+
+def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
+    """Return the Renode of ``$RENODE``, the one on PATH, or the image, in this order.
+
+    Raises:
+        SimulatorUnavailableError: there is none, or ``$RENODE`` names none.
+    """
+    named = environ.get(VARIABLE, "")
+    if named:
+        found = shutil.which(named, path=environ.get("PATH", os.defpath))
+        if found is None:
+            raise SimulatorUnavailableError(
+                f"{VARIABLE} names {named}, which is no program",
+                next_step=f"set {VARIABLE} to the path of the program 'renode' of Renode "
+                f"{pins.renode.version}, or use --simulator unicorn",
+            )
+        return Program(str(Path(found).absolute()))
+    found = shutil.which("renode", path=environ.get("PATH", os.defpath))
+    if found is not None:
+        return Program(found)
+    client = shutil.which("docker", path=environ.get("PATH", os.defpath))
+    if client is not None and _has_image(client, image_name(pins), environ):
+        return Program(client, image_name(pins))
+    raise SimulatorUnavailableError(
+        "Renode is not on this computer",
+        why=f"there is no program 'renode' on PATH, {VARIABLE} is not set, and no Docker Engine "
+        f"has the image {image_name(pins)}",
+        next_step=f"use --simulator unicorn, which needs nothing; or install Renode "
+        f"{pins.renode.version}, or build its image where its site can be reached: "
+        "python -m toolchain.renode",
+    )
+
+
+def _has_image(client: str, image: str, environ: Mapping[str, str]) -> bool:
+    try:
+        done = subprocess.run(
+            (client, "image", "inspect", "--format", "{{.Id}}", image),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            env=dict(environ),
+            timeout=_LOOK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
