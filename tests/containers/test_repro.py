@@ -163,8 +163,8 @@ def test_a_folder_in_the_outputs_is_caught_and_named(
         "path": False,
     }
     named = {each.section: each.text for each in elf_difference(found, "path").places}
-    assert "/work/build/0/project/" in named[".debug_str"]
-    assert "/work/elsewhere/" in named[".debug_str"]
+    assert "/varied/build/0/project/" in named[".debug_str"]
+    assert "/varied/elsewhere/" in named[".debug_str"]
 
 
 def test_a_command_that_is_told_to_end_leaves_nothing(

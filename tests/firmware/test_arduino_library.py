@@ -274,7 +274,7 @@ def test_the_built_in_led_follows_the_sine(run: SimulationResult, arduino_board:
 def test_the_float_model_makes_a_sketch_too(make_sketch: Callable[[Model], Sketch]) -> None:
     sketch = make_sketch(MODELS["sine_float"])
     assert sketch.image
-    assert b"type=float arena=" in sketch.image
+    assert b" type=float\0" in sketch.image
 
 
 def test_the_sources_and_the_archive_are_the_same_bytes_when_they_are_made_again(

@@ -24,7 +24,7 @@ from toolchain.pipeline import Pipeline
 
 MAKE = "make -f tensorflow/lite/micro/tools/make/Makefile"
 LIBRARY = "libtensorflow-microlite.a"
-HEAVY = {"tflm/hello_world/inference.cc", "model/sine_int8/model_operators.cc"}
+HEAVY = {"tflm/common/interpreter.cc", "model/sine_int8/model_operators.cc"}
 PRODUCTS = ("hello_world", "hello_world.bin", "hello_world.hex", "hello_world.map")
 
 MODEL: Mapping[str, str] = {
@@ -37,13 +37,14 @@ MODEL: Mapping[str, str] = {
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 extern const char kModelName[];
-constexpr TfLiteType kModelType = kTfLiteInt8;
-constexpr int kModelArenaSize = 2048;
 constexpr int kModelOperatorCount = 2;
 constexpr tflite::BuiltinOperator kModelOperators[kModelOperatorCount] = {
     tflite::BuiltinOperator_FULLY_CONNECTED, tflite::BuiltinOperator_LOGISTIC};
 TfLiteStatus RegisterModelOperators(tflite::MicroMutableOpResolver<kModelOperatorCount>& resolver);
 """,
+    "model_arena.h": "constexpr int kModelArenaSize = 2048;\n",
+    "model_type.h": '#include "tensorflow/lite/c/common.h"\n'
+    "constexpr TfLiteType kModelType = kTfLiteInt8;\n",
     "model_operators.cc": """\
 #include "model_operators.h"
 #include "tensorflow/lite/micro/kernels/micro_ops.h"
@@ -136,25 +137,25 @@ def library(
 
 
 @pytest.fixture(scope="session")
-def inference(
+def interpreter(
     shell: Shell, layout: Layout, board: Board, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, bytes]:
-    """What ``make inference`` makes, by file name."""
+    """What ``make interpreter`` makes, by file name."""
     folder, made = tmp_path_factory.mktemp("workspace"), tmp_path_factory.mktemp("gen")
     write_workspace(folder, layout, board)
     ran = shell(
-        f"{MAKE} GENDIR=/gen TARGET_ARCH={target_arch(board)} inference",
+        f"{MAKE} GENDIR=/gen TARGET_ARCH={target_arch(board)} interpreter",
         {folder: "/project", made: "/gen"},
     )
     assert ran.exit_code == 0, ran.output
     assert {file for _, file in ran.done} == HEAVY
-    names = ("inference.sha256", *(f"{source}.o" for source in HEAVY))
+    names = ("interpreter.sha256", *(f"{source}.o" for source in HEAVY))
     return {Path(name).name: (made / "obj" / name).read_bytes() for name in names}
 
 
 @pytest.fixture
 def workspace(
-    tmp_path: Path, layout: Layout, board: Board, library: bytes, inference: Mapping[str, bytes]
+    tmp_path: Path, layout: Layout, board: Board, library: bytes, interpreter: Mapping[str, bytes]
 ) -> Path:
     """A workspace with everything compiled before that can be."""
     folder = tmp_path / "workspace"
@@ -162,7 +163,7 @@ def workspace(
     place = folder / "lib" / f"{target_arch(board)}_release"
     (place / "sine_int8").mkdir(parents=True)
     (place / LIBRARY).write_bytes(library)
-    for name, data in inference.items():
+    for name, data in interpreter.items():
         (place / "sine_int8" / name).write_bytes(data)
     return folder
 
@@ -224,7 +225,7 @@ def test_a_second_board_of_the_same_core_shares_the_library(
 ) -> None:
     second = board.model_copy(update={"name": "second_board"})
     shutil.copytree(layout.boards / board.name, workspace / "boards" / "second_board")
-    for path in (workspace / "boards" / "second_board").iterdir():
+    for path in (workspace / "boards" / "second_board").glob("*.*"):
         path.write_text(path.read_text().replace(board.name, "second_board"))
     write_workspace(workspace, layout, second)
     ran = shell(
@@ -315,11 +316,11 @@ def test_an_edit_rebuilds_only_what_it_must(
     assert (gen / "bin" / "hello_world.bin").read_bytes() != before
 
 
-def test_inference_compiled_from_other_sources_is_not_linked(
+def test_an_interpreter_compiled_from_other_sources_is_not_linked(
     shell: Shell, workspace: Path, gen: Path, board: Board
 ) -> None:
     header = workspace / "model" / "sine_int8" / "model_operators.h"
-    header.write_text(header.read_text().replace("2048", "1024"))
+    header.write_text(header.read_text() + "// changed\n")
     ran = shell(
         f"{MAKE} GENDIR=/gen TARGET={board.name} hello_world",
         {workspace: "/project", gen: "/gen"},

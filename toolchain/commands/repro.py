@@ -72,7 +72,7 @@ class Row:
         described: what was varied.
         fact: what it was in the plain build, and in this one; both empty where it was not read.
         in_effect: whether the circumstances were in fact other ones.
-        equal: by board and model, as ``sparkfun_edge sine_int8``.
+        equal: by board and model, as ``<board> sine_int8``.
         files: how many files were compared.
         seconds: wall-clock time of the build.
         build: number of the build; several variations may have shared one.

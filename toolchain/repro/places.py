@@ -91,7 +91,7 @@ class ContainerPlace:
         """Run ``recipe`` in a container; see ``Place``."""
         places = Places(
             inputs="/in",
-            work="/work",
+            work="/varied",
             result="/result",
             tree="/opt/tflm",
             licence="/usr/share/doc/tflm",
@@ -121,7 +121,7 @@ class ContainerPlace:
         allowed = sorted(os.sched_getaffinity(0))
         tmpfs = {"/tmp": f"rw,exec,mode=1777,size={_TMPFS_BYTES}"}  # noqa: S108 - the container's
         if conditions.in_memory:
-            tmpfs["/work"] = tmpfs["/tmp"]  # noqa: S108 - likewise
+            tmpfs["/varied"] = tmpfs["/tmp"]  # noqa: S108 - likewise
         return self._engine.client.containers.create(
             image,
             entrypoint=[*setarch, conditions.make_shell],
