@@ -146,7 +146,7 @@ class ContainerPlace:
 def _folders() -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name in ("work", "result"):
+        for name in ("varied", "result"):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
             archive.addfile(entry)
