@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,17 @@ def _meeting(name: str, other: str, folder: Path) -> Step:
 def test_independent_steps_run_side_by_side(bench: _Bench, tmp_path: Path) -> None:
     bench.run(_meeting("a", "b", tmp_path), _meeting("b", "a", tmp_path), jobs=2)
     assert sorted(bench.ran) == ["a", "b"]
+
+
+def test_what_follows_on_a_known_step_does_not_wait_for_one_that_runs(
+    bench: _Bench, tmp_path: Path
+) -> None:
+    known, then = _copy("known", b"1"), _copy("then", _from("known"))
+    bench.run(known, then)
+    follower = _meeting("follower", "other", tmp_path)
+    follower = replace(follower, inputs={**follower.inputs, P("in"): _from("then")})
+    bench.run(known, then, _meeting("other", "follower", tmp_path), follower, jobs=2)
+    assert sorted(bench.ran[-2:]) == ["follower", "other"]
 
 
 def test_no_more_than_jobs_run_at_once(bench: _Bench) -> None:

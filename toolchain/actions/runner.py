@@ -266,8 +266,10 @@ class Runner:
 
     def _loop(self, run: _Run, signals: _Signals) -> None:
         while run.sorter.is_active():
-            for name in run.sorter.get_ready():
-                self._look_up(run, name)
+            # What follows on a known step is ready at once, whatever else is running.
+            while ready := run.sorter.get_ready():
+                for name in ready:
+                    self._look_up(run, name)
             self._start_workers(run, signals)
             if signals.stopped:
                 raise _stopped()
