@@ -59,6 +59,8 @@ class Checkout:
             CACHE_VARIABLE: str(self.layout.cache),
             "DOCKER_HOST": self.engine_url,
         }
+        # Byte code is kept, as Python does unless it is told otherwise.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         subprocess.run(
             [self.layout.project / "invoke", *arguments],
             cwd=self.layout.project,
