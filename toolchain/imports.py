@@ -74,11 +74,11 @@ def _imports(source: bytes, name: str, is_package: bool) -> tuple[str, ...]:
     try:
         if _INSIDE_A_LINE.search(source) or b"\\\n" in source:
             raise SyntaxError
-        trees = [ast.parse(statement) for statement in statements]
+        tree = ast.parse(b"\n".join(statements))
     except SyntaxError:
-        trees = [ast.parse(source, filename=name)]
+        tree = ast.parse(source, filename=name)
     names: list[str] = []
-    for node in (node for tree in trees for node in ast.walk(tree)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
