@@ -108,7 +108,7 @@ def test_an_example_model_computes_the_same_on_every_board(
     assert found.passed
     cases = found.comparison.firmware
     assert cases.equal == cases.cases == len(recordings.get(name, range(64)))
-    assert len(set(found.instructions)) <= cases.cases
+    assert all(each > 1000 for each in found.instructions)
     assert json.loads(found.report.read_bytes())["passed"]
     if name in recordings:
         assert classes(found) == [each.expected for each in recordings[name]]
@@ -227,5 +227,5 @@ def test_what_cannot_be_used_is_refused_before_anything_is_built(
         build(session, [board], chosen_model(str(tmp_path / "torn.tflite")), "release")
     np.save(tmp_path / "wrong.npy", np.zeros((3, 7), np.uint8))
     model = chosen_model(str(files / "micro_speech.tflite"), "", str(tmp_path / "wrong.npy"))
-    with pytest.raises(UnusableDataError, match=r"wrong|inputs"):
+    with pytest.raises(UnusableDataError, match=r"shape \(3, 7\) for the model's input"):
         build(session, [board], model, "release")
