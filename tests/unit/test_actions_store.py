@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,51 @@ def test_lay_out_links_plain_files_and_copies_executable_ones(store: Store, tmp_
     assert plain.stat().st_mtime == executable.stat().st_mtime == SOURCE_DATE_EPOCH
 
 
+def _install_again_and_again(folder: Path, data: bytes, ended: Event) -> None:
+    while not ended.is_set():
+        store = Store(folder)
+        for _ in range(50):
+            temporary = store._new_name()
+            temporary.write_bytes(data)
+            store._install(temporary, Digest.of_bytes(data))
+            temporary.unlink(missing_ok=True)
+
+
+def test_lay_out_links_a_blob_that_others_install_at_the_same_time(
+    store: Store, tmp_path: Path
+) -> None:
+    digest = store.put_bytes(b"content")
+    ended = multiprocessing.Event()
+    writers = [
+        multiprocessing.Process(
+            target=_install_again_and_again, args=(tmp_path / "cas", b"content", ended)
+        )
+        for _ in range(3)
+    ]
+    for writer in writers:
+        writer.start()
+    try:
+        for number in range(3000):
+            store.lay_out(digest, tmp_path / str(number))
+            (tmp_path / str(number)).unlink()
+    finally:
+        ended.set()
+        for writer in writers:
+            writer.join()
+
+
+def test_lay_out_says_that_a_blob_which_goes_again_and_again_is_lost(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_source: Path, _target: Path) -> None:
+        raise FileNotFoundError(errno.ENOENT, "replaced in between")
+
+    digest = store.put_bytes(b"content")
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(CacheCorruptError, match="has gone"):
+        store.lay_out(digest, tmp_path / "copy")
+
+
 def test_lay_out_copies_where_no_link_can_be_made(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +263,7 @@ def test_no_space_is_its_own_error_and_leaves_nothing(
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(DiskFullError):
         store.put_bytes(b"content")
     with pytest.raises(DiskFullError):

@@ -30,6 +30,8 @@ _LINK_REFUSALS = frozenset(
     {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP}
 )
 
+_LINK_ATTEMPTS = 5
+
 
 def _say_nothing(_text: str) -> None:
     pass
@@ -163,16 +165,24 @@ class Store:
             CacheCorruptError: the blob is missing or corrupt.
             DiskFullError: there is no room.
         """
-        if not self.contains(digest):
-            raise _lost(self.path(digest))
-        if not is_executable:
+        for _ in range(_LINK_ATTEMPTS):
+            if not self.contains(digest):
+                raise _lost(self.path(digest))
+            if is_executable:
+                break
             try:
                 os.link(self.path(digest), destination)
+            except FileNotFoundError:
+                # Somebody put the blob there anew since it was checked.
+                continue
             except OSError as error:
                 if error.errno not in _LINK_REFUSALS:
                     raise
+                break
             else:
                 return
+        else:
+            raise _lost(self.path(digest))
         with space_checked(destination.parent):
             try:
                 shutil.copyfile(self.path(digest), destination)
@@ -279,7 +289,15 @@ class Store:
         _normalise(temporary, _READ_ONLY)
         path.parent.mkdir(parents=True, exist_ok=True)
         size = temporary.stat().st_size
-        temporary.rename(path)
+        try:
+            # Not a rename: it would take the blob from under a link that is being made of it.
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno not in _LINK_REFUSALS:
+                raise
+            temporary.rename(path)
         self.written_bytes += size
 
 
