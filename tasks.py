@@ -23,13 +23,12 @@ from toolchain.commands.options import (
     DEFAULT_BUILD_TYPE,
     DEFAULT_MODEL,
     chosen_model,
+    use_bundle,
     whole_number,
 )
 from toolchain.console import PlainReporter, make_reporter
 from toolchain.errors import CancelledError, ToolchainError
-
-_READER_GONE = 141
-"""Exit code of a program whose reader closed the pipe, as shells report SIGPIPE."""
+from toolchain.program import READER_GONE
 
 
 def _command(function: Callable[..., None]) -> Callable[..., None]:
@@ -71,7 +70,7 @@ def _show(text: str) -> None:
     except BrokenPipeError:
         # The reader has seen enough, as `head` does. Python would flush, and fail, once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Exit(code=_READER_GONE) from None
+        raise Exit(code=READER_GONE) from None
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise ToolchainError(
@@ -148,10 +147,7 @@ def build(
     from toolchain.pipeline import find_build_type
     from toolchain.render import arena_line, artifact_table, next_commands, size_bars
 
-    if bundle:
-        from toolchain.environment import BUNDLE_VARIABLE
-
-        os.environ[BUNDLE_VARIABLE] = bundle
+    use_bundle(bundle)
     side_by_side = whole_number("--jobs", jobs, at_least=0)
     boards = find_targets(project_layout(), target)
     chosen = chosen_model(model, representative, inputs)

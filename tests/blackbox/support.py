@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,13 @@ from toolchain.layout import CACHE_VARIABLE
 TARGET = "sparkfun_edge"
 FIRMWARE = f"firmware hello_world {TARGET} sine_int8 release"
 TEST_FIRMWARE = f"firmware hello_world_test {TARGET} sine_int8 release"
+
+SETPRIV = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    # The Python environment may stand in root's home: the user is let in to read.
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+)
+"""Begins a command line that nobody runs, who may read everything."""
 
 _STEP = re.compile(r"^  (?P<name>\S.*): (?:(?P<cached>cached)|[0-9.]+ s)$", re.MULTILINE)
 _PATIENCE_SECONDS = 120.0
@@ -44,6 +51,16 @@ def succeeds(*command: str) -> bool:
     if shutil.which(command[0]) is None:
         return False
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def failed(done: subprocess.CompletedProcess[str], exit_code: int) -> str:
+    """Check that ``done`` ended with one error for the user and return what it said."""
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert sum(line.startswith("error: ") for line in lines) == 1
+    return done.stderr
 
 
 def replace_in(path: Path, old: str, new: str) -> None:
@@ -90,13 +107,25 @@ class Checkout:
         *arguments: str,
         cwd: Path | None = None,
         program: Sequence[str] = (),
+        without: Collection[str] = (),
+        variables: Mapping[str, str] | None = None,
         **extra: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``./invoke`` to its end; ``program`` stands for it where that is something else."""
+        """Run ``./invoke`` to its end.
+
+        Args:
+            arguments: words after it.
+            cwd: where; in the checkout if not given.
+            program: stands for ``./invoke`` where that is something else.
+            without: variables that are not set.
+            variables: more variables, as ``extra`` has them.
+            extra: variables by name.
+        """
+        environment = self.environment(**(variables or {}), **extra)
         return subprocess.run(
             [*(program or [str(self.folder / "invoke")]), *arguments],
             cwd=cwd or self.folder,
-            env=self.environment(**extra),
+            env={name: environment[name] for name in environment if name not in without},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -14,7 +14,7 @@ from toolchain.actions.model import StepGraphError
 from toolchain.actions.publication import publish
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
-from toolchain.errors import CacheCorruptError, DiskFullError, StepFailedError
+from toolchain.errors import CacheCorruptError, DiskFullError, ToolchainError
 
 
 class _Place:
@@ -125,7 +125,7 @@ def test_a_failing_second_rename_puts_the_old_folder_back(
     monkeypatch.setattr("toolchain.actions.publication._exchange", lambda _one, _other: False)
     files = place.files(a=b"2")
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(StepFailedError, match="cannot be written"):
+    with pytest.raises(ToolchainError, match="cannot be written"):
         publish(place.store, files, place.folder)
     assert place.found() == {"board/a": b"1"}
 

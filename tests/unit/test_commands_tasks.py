@@ -23,6 +23,7 @@ from toolchain.errors import (
     UsageError,
     VerificationError,
 )
+from toolchain.program import READER_GONE
 
 
 def ended(error: BaseException) -> Exit:
@@ -99,7 +100,7 @@ def test_json_begins_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None
     assert document == {"schema": "tinyml-toolchain/things/1", "things": ["/a"]}
 
 
-@pytest.mark.parametrize(("reader_closes", "code"), [(True, tasks._READER_GONE), (False, 0)])
+@pytest.mark.parametrize(("reader_closes", "code"), [(True, READER_GONE), (False, 0)])
 def test_a_reader_that_goes_ends_the_command_in_silence(reader_closes: bool, code: int) -> None:
     script = (
         "import sys, tasks\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,8 +69,9 @@ class History:
 
     def path(self, step: str) -> Path:
         """Return where the record of the step called ``step`` is, or would be."""
-        key = f"{self._project}\0{step}"
-        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+        # A folder's name need not be text.
+        key = os.fsencode(self._project) + b"\0" + step.encode()
+        return self._folder / f"{hashlib.sha256(key).hexdigest()}.json"
 
     def last(self, step: str) -> LastStep | None:
         """Return the record of ``step``; ``None`` when there is none that can be understood."""

@@ -14,7 +14,7 @@ from toolchain.actions.disk import space_checked
 from toolchain.actions.store import Store
 from toolchain.actions.tree import check_relative
 from toolchain.digest import Digest
-from toolchain.errors import StepFailedError
+from toolchain.errors import ToolchainError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -49,8 +49,8 @@ def publish(
     Raises:
         CacheCorruptError: a blob is missing or corrupt.
         DiskFullError: there is no room; the folder is as it was.
-        StepFailedError: the folder may not be written.
         StepGraphError: a path that leaves the folder.
+        ToolchainError: the folder may not be written.
     """
     for path in files:
         check_relative(path)
@@ -60,7 +60,7 @@ def publish(
         with space_checked(folder.parent):
             _replace(store, files, folder)
     except OSError as error:
-        raise StepFailedError(
+        raise ToolchainError(
             f"{folder} cannot be written: {os.strerror(error.errno or 0)}",
             why="it, or something in it, may belong to another user",
             next_step=f"make {folder.parent} and what is in it writable for you",

@@ -5,6 +5,7 @@ Invoke would convert numbers itself, but it meets a word that is none with a tra
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +104,27 @@ def model_name(file: Path) -> str:
             next_step="give the file another name",
         )
     return name
+
+
+def use_bundle(bundle: str) -> None:
+    """Let everything pinned be taken from a file that ``./invoke bundle`` made.
+
+    Args:
+        bundle: its path; nothing is changed when it is empty.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not bundle:
+        return
+    from toolchain.environment import BUNDLE_VARIABLE
+
+    if not Path(bundle).expanduser().is_file():
+        raise UsageError(
+            f"--bundle: there is no file {bundle}",
+            next_step="make it with ./invoke bundle, on a machine with network",
+        )
+    os.environ[BUNDLE_VARIABLE] = bundle
 
 
 def _file(option: str, text: str, suffixes: tuple[str, ...]) -> Path:
