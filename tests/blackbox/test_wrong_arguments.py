@@ -57,7 +57,7 @@ def test_a_number_that_cannot_be_used_is_told_before_anything_runs(
         (("build", "smiulate"), "there is no task 'smiulate'", "did you mean 'simulate'?"),
         (("build", TARGET), f"./invoke build takes no argument '{TARGET}'", "after its option"),
         (("build", "--tagret", "x"), "no option --tagret", "did you mean '--target'?"),
-        (("build", "--tagret=x"), "no option --tagret=x", "did you mean '--target'?"),
+        (("build", "--tagret=x"), "no option --tagret", "did you mean '--target'?"),
         (("--lsit",), "./invoke has no option --lsit", "did you mean '--list'?"),
         (("build", "--target"), "--target of ./invoke build lacks its value", "--help"),
         (("build", "--json=3"), "./invoke build takes no argument '3'", "--help"),
