@@ -18,8 +18,10 @@ RUN apt-get update; \
 
 FROM ${BASE}
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# OpenSSL is loaded when a program is: .NET has no other way to the digest that Renode keeps of it.
 RUN apt-get update; \
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends libstdc++6; \
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+        libgcc-s1 libssl3t64 libstdc++6 zlib1g; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     useradd --uid 1000 --create-home --home-dir /home/renode renode
 COPY --from=archive /opt/renode /opt/renode

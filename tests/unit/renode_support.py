@@ -223,13 +223,6 @@ class DmaSender(Peripheral):
             self._words[self.ENDTX] = 1
 
 
-class Crystal(Words):
-    """Miscellaneous.NRF52840_CLOCK: a clock has started as soon as it is asked to."""
-
-    def write(self, offset: int, size: int, value: int) -> None:
-        super().write(0x100 if offset == 0x000 else offset, size, value)
-
-
 @dataclass
 class Shown:
     """What one console line found.
@@ -245,7 +238,7 @@ class Shown:
 
 _TRANSMITTERS = {
     "UART.PL011": Transmitter(data=0x00, status={0x18: 0x90}),
-    "UART.STM32F7_USART": Transmitter(data=0x28, status={0x1C: 0x6000_00C0}),
+    "UART.STM32F7_USART": Transmitter(data=0x28, status={0x1C: 0x2060_00C0}),
 }
 
 
@@ -300,9 +293,6 @@ def run_on_platform(board: Board, image: bytes, until: Callable[[str], bool]) ->
             peripherals.append(Sender(entry, _TRANSMITTERS[entry.type], console.put))
         elif entry.type == "UART.NRF52840_UART":
             peripherals.append(DmaSender(entry, read, console.put))
-        elif entry.type == "Miscellaneous.NRF52840_CLOCK":
-            assert place is not None
-            peripherals.append(Crystal(entry.name, place.begin, 0x1000))
         elif entry.type in {"Memory.ArrayMemory", "GPIOPort.STM32_GPIOPort"}:
             assert place is not None
             peripherals.append(Words(entry.name, place.begin, place.end - place.begin))

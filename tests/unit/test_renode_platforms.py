@@ -63,7 +63,7 @@ def test_ports_of_the_disco_are_all_that_its_pins_are_on() -> None:
 INTERRUPTS = {
     # BOARDS: the vendors' register descriptions (README.md of each board).
     "sparkfun_edge": {"uart0": 15, "uart1": 16},
-    "arduino_nano_33_ble": {"clock": 0, "uart0": 2},
+    "arduino_nano_33_ble": {"uart0": 2},
     "stm32f746g_disco": {"usart1": 37},
 }
 

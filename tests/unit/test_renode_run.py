@@ -127,6 +127,14 @@ def test_a_command_that_renode_refuses_ends_the_run_at_once(start: Start) -> Non
         run_in_renode(program, request(results=1))
 
 
+def test_a_core_that_renode_halts_ends_the_run_at_once(start: Start) -> None:
+    words = "[ERROR] cpu: PC does not lay in memory or PC and SP are equal to zero. CPU was halted."
+    program = start(f'print("{words}", flush=True)' + UNTIL_QUIT)
+    with pytest.raises(SimulationIncompleteError, match="the core was halted") as caught:
+        run_in_renode(program, request(results=1))
+    assert "PC does not lay in memory" in str(caught.value)
+
+
 def test_a_firmware_that_stops_itself_and_a_line_that_cannot_be_read_end_the_run(
     start: Start,
 ) -> None:
@@ -235,6 +243,18 @@ def test_renodes_arguments_name_every_file_where_renode_sees_it() -> None:
     arguments = renode_arguments(EDGE, PurePosixPath("/run/renode"))
     files = re.findall(r"/run/renode/([\w.]+)", " ".join(arguments))
     assert files == ["renode.config", "renode.log", "image.bin", "run_bin.resc", "console.txt"]
+
+
+def test_a_space_in_a_path_is_escaped_for_the_monitor() -> None:
+    arguments = renode_arguments(EDGE, PurePosixPath("/my tmp/a"))
+    assert "include @/my\\ tmp/a/run_bin.resc" in arguments
+    assert arguments[arguments.index("--config") + 1] == "/my tmp/a/renode.config"
+
+
+@pytest.mark.parametrize("name", ["a;b", 'a"b', "a\\b", "ä", "a\tb"])
+def test_a_folder_that_the_monitor_cannot_name_is_an_error(name: str) -> None:
+    with pytest.raises(UsageError, match="set TMPDIR"):
+        renode_arguments(EDGE, PurePosixPath("/tmp") / name)
 
 
 def test_the_image_is_built_of_what_is_pinned_and_of_nothing_else() -> None:

@@ -146,6 +146,21 @@ def test_the_cache_of_the_edge_is_ready(edge: Bench) -> None:
     assert edge.read(0x4001_8008) & 4
 
 
+CLOCK = 0x4000_0000
+
+
+def test_the_crystal_of_the_nano_swings_when_it_is_started(nano: Bench) -> None:
+    assert nano.read(CLOCK + 0x100) == 0
+    assert nano.read(CLOCK + 0x40C) == 1 << 16
+    nano.write(CLOCK + 0x000, 1)
+    assert nano.read(CLOCK + 0x100) == 1
+    assert nano.read(CLOCK + 0x40C) == 1 << 16 | 1
+    nano.write(CLOCK + 0x100, 0)
+    assert nano.read(CLOCK + 0x100) == 0
+    nano.write(CLOCK + 0x004, 1)
+    assert nano.read(CLOCK + 0x40C) == 1 << 16
+
+
 PWM = 0x4001_C000
 VALUES = 0x2000_0100
 

@@ -125,9 +125,6 @@ TYPES: Mapping[str, PeripheralType] = MappingProxyType(
                 "pullUpPullDownResetValue": int,
             },
         ),
-        "Miscellaneous.NRF52840_CLOCK": _type(
-            "Peripherals/Peripherals/Miscellaneous/NRF52840_CLOCK.cs", size=0x1000, outputs=1
-        ),
     }
 )
 

@@ -39,6 +39,9 @@ _REFUSED = (
 )
 """How the monitor begins to say that it did not do what it was told; it goes on all the same."""
 
+_HALTED = (b"CPU was halted", b"CPU abort", b"Fatal error:")
+"""What the log says of a core that runs no more, as at a script's error; Renode goes on."""
+
 _LED = re.compile(r"LED (\w+): (\d+) of 1000")
 
 
@@ -155,13 +158,27 @@ class Listener:
 
 
 def renode_arguments(board: Board, folder: PurePosixPath) -> tuple[str, ...]:
-    """Return Renode's arguments for a run whose files are in a folder, as Renode sees it."""
+    """Return Renode's arguments for a run whose files are in a folder, as Renode sees it.
+
+    Renode makes one line of the commands, with semicolons between them, and takes them in turn
+    until one fails. A space in a path is escaped; nothing else can be.
+
+    Raises:
+        UsageError: the monitor has no way to write the folder's name.
+    """
+    if re.search(r"[^ -~]|[;\\\"'`]", str(folder)):
+        raise UsageError(
+            f"Renode's monitor cannot be given the temporary folder {folder}",
+            why="a path there has no semicolon, quote, backslash or character beyond ASCII",
+            next_step="set TMPDIR to a folder with a plainer name",
+        )
     console = console_name(board)
+    at = "@" + str(folder).replace(" ", "\\ ")
     commands = (
-        f"logFile @{folder}/renode.log true",
-        f"$bin=@{folder}/image.bin",
-        f"include @{folder}/run_bin.resc",
-        f"{console} CreateFileBackend @{folder}/console.txt true",
+        f"logFile {at}/renode.log true",
+        f"$bin={at}/image.bin",
+        f"include {at}/run_bin.resc",
+        f"{console} CreateFileBackend {at}/console.txt true",
         "start",
     )
     return (
@@ -218,6 +235,12 @@ def _follow(
                 why=_last_lines(said),
                 next_step="compare its version with the one of pins.toml, or use --simulator "
                 "unicorn",
+            )
+        if any(words in said for words in _HALTED):
+            raise SimulationIncompleteError(
+                "in Renode, the core was halted",
+                why=_last_lines(said),
+                next_step="run it with --simulator unicorn, which says where a rule is broken",
             )
         if code is not None:
             raise SimulatorUnavailableError(
