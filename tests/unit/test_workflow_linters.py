@@ -29,7 +29,7 @@ MISTAKES = {
 UNSAFE = {
     "persist-credentials: false": "persist-credentials: true",
     "permissions: {}": "permissions: write-all",
-    "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683": "actions/checkout@main",
+    "actions/checkout@": "actions/checkout@main # ",
     'run: ./invoke build --target "$TARGET"': "run: ./invoke build --target ${{ github.head_ref }}",
 }
 """What zizmor has to find."""
