@@ -715,13 +715,19 @@ def schemas(_context: Context, check: bool = False) -> None:
     help={
         "push": "registry to push them to by their content names, such as registry.example:5000/me",
         "pull": "registry to ask before an image is made; TOOLCHAIN_REGISTRY sets it for all tasks",
+        "renode": "build the image for --simulator renode instead; needs the site of its archive",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
 )
 @_command
 def images(
-    _context: Context, push: str = "", pull: str = "", quiet: bool = False, json: bool = False
+    _context: Context,
+    push: str = "",
+    pull: str = "",
+    renode: bool = False,
+    quiet: bool = False,
+    json: bool = False,
 ) -> None:
     """Make the container images that the steps need; list, push or pull them."""
     from toolchain.commands.images import ensure_all_images, push_all_images
@@ -729,6 +735,15 @@ def images(
     from toolchain.render import table
 
     reporter = _reporter(quiet or json)
+    if renode:
+        from toolchain.commands.renode import make_renode_image
+
+        name = make_renode_image(reporter)
+        if json:
+            _show_json("renode-image", name=name)
+        else:
+            _show(name)
+        return
     if push and pull:
         raise UsageError("--push and --pull exclude each other", next_step="leave one out")
     if push:
@@ -813,14 +828,22 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
         raise Exit(code=code)
 
 
-@task
+@task(
+    iterable=["job"],
+    help={
+        "job": "test, board, repro, release or renode; may be given again; all but renode if not"
+    },
+)
 @_command
-def ci(_context: Context) -> None:
-    """Run what the workflows in .github run: checks, tests, and a release made twice."""
-    from toolchain.commands.ci import run_ci
+def ci(_context: Context, job: list[str]) -> None:
+    """Run what the workflows in .github run: tests, each board, varied builds, a release."""
+    from toolchain.boards import board_names
+    from toolchain.commands.ci import chosen_jobs, run_ci
     from toolchain.layout import project_layout
 
-    code = run_ci(project_layout().project, _reporter(False).note)
+    layout = project_layout()
+    jobs, targets = chosen_jobs(job), board_names(layout.boards)
+    code = run_ci(layout.project, jobs, targets, _reporter(False).note)
     if code:
         raise Exit(code=code)
 

@@ -1,6 +1,6 @@
 # Renode for --simulator renode. Not one of the images of toolchain/images: nothing that is built depends on it,
 # and its archive is in no package registry. Build it where the archive's site answers, by
-#   python -m toolchain.renode
+#   ./invoke images --renode
 # which gives the arguments from pins.toml.
 ARG BASE
 FROM ${BASE} AS archive

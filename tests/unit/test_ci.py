@@ -4,60 +4,127 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.commands_support import PROJECT
-from toolchain.commands.ci import COMMANDS, run_ci
+from toolchain.boards import board_names
+from toolchain.commands.ci import JOBS, TARGET, Command, chosen_jobs, run_ci
+from toolchain.errors import UsageError
 
-WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+CI = PROJECT / ".github" / "workflows" / "ci.yml"
+RELEASE = PROJECT / ".github" / "workflows" / "release.yml"
+GITLAB = PROJECT / "docs" / "ci" / "gitlab-ci.yml"
+BOARDS = board_names(PROJECT / "boards")
+BY_NAME = {job.name: job for job in JOBS}
+
 INVOKE = """#!/bin/sh
 echo "$TOOLCHAIN_REQUIRE_DOCKER $*" >> ran
 test "$1" != "$FAILS" || exit 38
 """
 
 
-def workflow(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = importlib.import_module("yaml").safe_load(path.read_text())
-    return document
+def document(path: Path) -> dict[str, Any]:
+    read: dict[str, Any] = importlib.import_module("yaml").safe_load(path.read_text())
+    return read
 
 
-def test_there_is_a_workflow_for_changes_and_one_for_releases() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "release.yml"]
+def commands(lines: list[str]) -> tuple[Command, ...]:
+    """Return the words after ``./invoke``; a job may also keep step results and tell sizes."""
+    found = []
+    for line in lines:
+        program, *words = shlex.split(line.partition(">>")[0])
+        assert program in {"./invoke", "gh"}, line
+        if program == "./invoke" and words[0] not in {"cache", "size"}:
+            found.append(tuple(TARGET if word == "$TARGET" else word for word in words))
+    return tuple(found)
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_runs_what_invoke_ci_runs(path: Path) -> None:
-    (job,) = workflow(path)["jobs"].values()
-    runs = [step["run"] for step in job["steps"] if "run" in step]
-    assert runs == [f"./invoke {' '.join(arguments)}" for arguments in COMMANDS]
+def runs(job: Mapping[str, Any]) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def test_each_job_of_github_runs_the_commands_of_the_job_of_that_name() -> None:
+    jobs = document(CI)["jobs"]
+    assert set(jobs) == set(BY_NAME)
+    for name, job in jobs.items():
+        assert commands(runs(job)) == BY_NAME[name].commands, name
+    assert document(CI)["env"]["TOOLCHAIN_REQUIRE_DOCKER"] == "1"
+
+
+def test_a_release_is_tested_and_made_by_the_same_commands() -> None:
+    job = document(RELEASE)["jobs"]["make"]
+    assert commands(runs(job)) == BY_NAME["test"].commands + BY_NAME["release"].commands
     assert job["env"] == {"TOOLCHAIN_REQUIRE_DOCKER": "1"}
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_may_read_only_and_pins_its_actions(path: Path) -> None:
-    document = workflow(path)
-    assert document["permissions"] == {"contents": "read"}
-    (job,) = document["jobs"].values()
-    assert "permissions" not in job
-    used = [step["uses"] for step in job["steps"] if "uses" in step]
-    assert used
-    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", each) for each in used)
-    (checkout,) = (step for step in job["steps"] if "checkout" in step.get("uses", ""))
-    assert checkout["with"] == {"persist-credentials": False}
+def test_gitlab_runs_the_same_commands() -> None:
+    read = document(GITLAB)
+    jobs = {
+        name: each for name, each in read.items() if isinstance(each, dict) and "script" in each
+    }
+    assert set(jobs) == {job.name for job in JOBS if not job.optional}
+    for name, job in jobs.items():
+        assert commands(job["script"]) == BY_NAME[name].commands, name
+        assert job["stage"] in read["stages"]
+    assert read["variables"] == {"TOOLCHAIN_REQUIRE_DOCKER": "1"}
 
 
-@pytest.mark.parametrize(("fails", "code", "count"), [("", 0, 6), ("test", 38, 3)])
-def test_ci_runs_the_commands_until_one_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, code: int, count: int
-) -> None:
-    monkeypatch.setenv("FAILS", fails)
+def test_the_matrix_has_every_board() -> None:
+    assert tuple(document(CI)["jobs"]["board"]["strategy"]["matrix"]["target"]) == BOARDS
+    assert tuple(document(GITLAB)["board"]["parallel"]["matrix"][0]["TARGET"]) == BOARDS
+
+
+@pytest.mark.parametrize("path", [CI, RELEASE], ids=lambda path: path.name)
+def test_a_workflow_pins_its_actions_and_each_job_may_no_more_than_it_must(path: Path) -> None:
+    read = document(path)
+    assert read["permissions"] == {}
+    for name, job in read["jobs"].items():
+        used = [step for step in job["steps"] if "uses" in step]
+        assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"]) for step in used)
+        for step in used:
+            if "checkout" in step["uses"]:
+                assert step["with"]["persist-credentials"] is False
+        written = {right for right, level in job["permissions"].items() if level == "write"}
+        publishes = name == "publish"
+        assert written == ({"contents", "id-token", "attestations"} if publishes else set())
+        # What may write runs nothing of the checkout.
+        assert not publishes or commands(runs(job)) == ()
+
+
+def ran(folder: Path) -> list[str]:
+    return (folder / "ran").read_text().splitlines()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
     (tmp_path / "invoke").write_text(INVOKE)
     (tmp_path / "invoke").chmod(0o755)
+    return tmp_path
+
+
+def test_ci_runs_every_job_for_every_board(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILS", "")
     told: list[str] = []
-    assert run_ci(tmp_path, told.append) == code
-    expected = [" ".join(arguments) for arguments in COMMANDS[:count]]
-    assert (tmp_path / "ran").read_text().splitlines() == [f"1 {each}" for each in expected]
-    assert told == [f"./invoke {each}" for each in expected]
+    jobs = chosen_jobs(())
+    assert run_ci(project, jobs, ("a", "b"), told.append) == 0
+    assert [job.name for job in jobs] == ["test", "board", "repro", "release"]
+    assert ran(project) == [f"1 {each.removeprefix('./invoke ')}" for each in told]
+    assert "./invoke build --target b" in told
+    assert len(told) == 3 + 2 * 3 + 1 + 3
+
+
+def test_ci_ends_with_the_first_failure(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILS", "verify")
+    told: list[str] = []
+    assert run_ci(project, chosen_jobs(("board", "release")), ("a", "b"), told.append) == 38
+    assert told[-1] == "./invoke verify --target a"
+
+
+def test_a_job_that_is_none_is_told_with_those_that_are() -> None:
+    with pytest.raises(UsageError, match="test, board, repro, release, renode"):
+        chosen_jobs(("biuld",))

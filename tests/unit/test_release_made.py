@@ -226,6 +226,17 @@ def test_the_components_follow_the_rules_of_the_format(release: Files) -> None:
             )
 
 
+def test_the_components_are_valid_by_the_schema_of_the_format(release: Files) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    assert validator.validate_str(release[SBOM].decode()) is None
+    document = json.loads(release[SBOM])
+    document["components"][0]["type"] = "nothing of the kind"
+    assert validator.validate_str(json.dumps(document)) is not None
+
+
 def test_the_serial_number_follows_from_the_content() -> None:
     model = ReleasedModel(name="m", application="model_runner", sha256="1" * 64, given=())
     wheels = parse_lock(f"a-b==1 --hash=sha256:{'0' * 64}", "a lock")

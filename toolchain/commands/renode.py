@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +14,24 @@ from typing import Literal, TypeAlias
 from simulator.console import CaseLine, ResultLine
 from toolchain.commands.build import BuiltFirmware
 from toolchain.commands.simulate import DEFAULT_INFERENCES
+from toolchain.console import Reporter
 from toolchain.digest import Digest
-from toolchain.errors import UsageError, VerificationError
-from toolchain.layout import Layout
+from toolchain.engine import open_engine
+from toolchain.errors import (
+    ImageBuildError,
+    SimulatorUnavailableError,
+    UsageError,
+    VerificationError,
+)
+from toolchain.layout import Layout, project_layout
 from toolchain.pins import PINS_FILE, load_pins
-from toolchain.renode.program import Program, find_renode
+from toolchain.renode.program import Program, build_arguments, find_renode, image_name
 from toolchain.renode.run import RenodeRequest, RenodeResult, run_in_renode
 
 SimulatorName: TypeAlias = Literal["unicorn", "renode"]
 SIMULATORS: tuple[SimulatorName, ...] = ("unicorn", "renode")
+
+_SHOWN_LINES = 8
 
 RENODE_REPORT = "simulation_renode.json"
 RENODE_SCHEMA = "tinyml-toolchain/renode-simulation/1"
@@ -193,3 +204,40 @@ def _result_json(line: ResultLine) -> dict[str, object]:
 def _case_json(line: CaseLine) -> dict[str, object]:
     outputs = [output.hex() for output in line.outputs]
     return {"number": line.number, "equal": line.equal, "outputs": outputs}
+
+
+def make_renode_image(reporter: Reporter) -> str:
+    """Build the image of ``docker/renode.Dockerfile`` and return its name.
+
+    Raises:
+        ImageBuildError: it cannot be built, perhaps because the archive's site does not answer.
+        SimulatorUnavailableError: there is no docker client.
+    """
+    layout = project_layout()
+    pins = load_pins(layout.project / PINS_FILE)
+    client = shutil.which("docker")
+    if client is None:
+        raise SimulatorUnavailableError(
+            "the docker command line client is not on PATH",
+            why="the Renode image is the only one that is built with it, as it has its own network",
+            next_step="install it (Debian and Ubuntu: apt-get install docker-cli)",
+        )
+    name = image_name(pins)
+    with open_engine(layout, reporter) as engine, reporter.activity(f"building {name}"):
+        done = subprocess.run(
+            build_arguments(pins, client, layout.project),
+            env=os.environ | {"DOCKER_HOST": engine.address.url},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    if done.returncode:
+        said = "".join(f"\n    {line}" for line in done.stderr.strip().splitlines()[-_SHOWN_LINES:])
+        raise ImageBuildError(
+            "the Renode image could not be built",
+            why=f"its base comes from an image registry and its archive from Renode's own site, "
+            f"which both must answer:{said}",
+            next_step="build it on a machine where they do, or use --simulator unicorn",
+        )
+    return name

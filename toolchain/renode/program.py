@@ -122,7 +122,7 @@ def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
         f"has the image {image_name(pins)}",
         next_step=f"use --simulator unicorn, which needs nothing; or install Renode "
         f"{pins.renode.version}, or build its image where its site can be reached: "
-        "python -m toolchain.renode",
+        "./invoke images --renode",
     )
 
 
