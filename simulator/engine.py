@@ -1,7 +1,8 @@
 """The Unicorn engine as this simulator uses it; no other module knows Unicorn's binding.
 
 Hooks on each memory access are not used: with one, Unicorn 2.1.4 skips instructions after IT
-blocks. So what depends on the address alone (ldrd, ldm and vldr at an unaligned one) is not seen.
+blocks. So what depends on the address alone (ldrd, ldm and vldr at an unaligned one) is seen where
+the address is a peripheral's, whose accesses are calls, and not where it is a memory's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ PAGE = 0x400
 """Bytes; the smallest unit of mapping for this core."""
 
 STACK_POINTER = int(_arm.UC_ARM_REG_SP)
+CORE_REGISTERS: tuple[int, ...] = (
+    *(int(_arm.UC_ARM_REG_R0) + index for index in range(13)),
+    *(int(_arm.UC_ARM_REG_SP), int(_arm.UC_ARM_REG_LR), int(_arm.UC_ARM_REG_PC)),
+)
+"""r0 to r15."""
+
 LINK_REGISTER = int(_arm.UC_ARM_REG_LR)
 PROGRAM_COUNTER = int(_arm.UC_ARM_REG_PC)
 PROGRAM_STATUS = int(_arm.UC_ARM_REG_XPSR)

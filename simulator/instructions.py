@@ -19,6 +19,36 @@ def loads_several_words(first: int) -> bool:
     return first & 0xF800 == 0xC800 or first & 0xFE00 in _MULTIPLE_LOADS
 
 
+def loads_one_word(first: int, second: int) -> bool:
+    """Return whether an instruction of these loads a single word after all: one register."""
+    if first & 0xF800 == 0xC800:
+        return (first & 0xFF).bit_count() == 1
+    is_load = first & 0xFE10 == 0xEC10
+    is_vldr = first & 0xFF30 == 0xED10
+    is_single = second >> 8 & 0xF == 10
+    return is_load and is_single and (is_vldr or second & 0xFF == 1)
+
+
+def double_load_base(first: int, second: int) -> int | None:
+    """Return the number of the register that a load of double words (vldr, vldm) starts from.
+
+    None: it is no such load, or it starts from the program counter, which counts as aligned.
+    """
+    if first & 0xFE10 != 0xEC10 or second >> 8 & 0xF != 11 or first & 0xF == 15:
+        return None
+    return first & 0xF
+
+
+def double_load_address(first: int, second: int, base: int) -> int:
+    """Return the lowest address that such a load reads, with its base register's value."""
+    distance = 4 * (second & 0xFF)
+    is_vldr = first & 0x0120 == 0x0100
+    goes_down = first & 0x0180 == 0x0100
+    if goes_down:
+        return base - distance
+    return base + distance if is_vldr else base
+
+
 def sleep_or_yield(halfword: int) -> str | None:
     """Return the name of a hint instruction that gives the core away, None for all others."""
     return _HINTS.get(halfword)

@@ -8,6 +8,7 @@ from simulator.clock import Clock
 from simulator.counter import InstructionCounter
 from simulator.engine import (
     ALL_REGISTERS,
+    CORE_REGISTERS,
     LINK_REGISTER,
     PAGE,
     PROGRAM_COUNTER,
@@ -17,7 +18,14 @@ from simulator.engine import (
     Engine,
 )
 from simulator.halt import HALT_WINDOW, TRACED, describe_idle_loop, is_endless
-from simulator.instructions import is_floating_point, loads_several_words, sleep_or_yield
+from simulator.instructions import (
+    double_load_address,
+    double_load_base,
+    is_floating_point,
+    loads_one_word,
+    loads_several_words,
+    sleep_or_yield,
+)
 from simulator.memory import MemoryMap
 from simulator.registers import Peripheral
 from simulator.rules import RuleBrokenError
@@ -93,7 +101,7 @@ class Machine:
         self._trace: list[tuple[int, ...]] | None = None
         self._polled: dict[tuple[Peripheral, int], int] = {}
         self._peripherals: list[Peripheral] = []
-        self._word_read_at = 0
+        self._word_read_at = self._word_read_offset = 0
         self._add_hooks()
         if self._memory.border:
             self._add_peripheral(self._memory.border)
@@ -152,8 +160,8 @@ class Machine:
                 if size == 4 and offset in readers:
                     count = counter.count
                     if count == self._word_read_at:
-                        self._check_second_word(peripheral, offset)
-                    self._word_read_at = count
+                        self._check_another_word(peripheral, offset)
+                    self._word_read_at, self._word_read_offset = count, offset
                     return readers[offset]()
                 if offset >= peripheral.size:
                     raise self._bad_access(Access.READ, peripheral.base + offset, size)
@@ -177,12 +185,28 @@ class Machine:
         pages = -(-peripheral.size // PAGE)
         self._engine.map_callbacks(peripheral.base, pages * PAGE, read, write)
 
-    def _check_second_word(self, peripheral: Peripheral, offset: int) -> None:
-        """Check the second word that an instruction reads; the engine splits unaligned reads."""
-        if not loads_several_words(self._halfword(self._counter.last)):
+    def _check_another_word(self, peripheral: Peripheral, offset: int) -> None:
+        """Check a word that an instruction reads after another one.
+
+        The engine splits an unaligned read of a word into two, and of a double word into four.
+        """
+        at = self._counter.last
+        first, second = self._halfword(at), self._halfword(at + 2)
+        upper = offset
+        base = double_load_base(first, second)
+        if base is not None:
+            value = self._engine.read_register(CORE_REGISTERS[base])
+            unaligned = bool(value & 3)
+            upper = (double_load_address(first, second, value) - peripheral.base & ~3) + 4
+        elif loads_several_words(first) and not loads_one_word(first, second):
+            # Each of its words begins where the one before it ended.
+            unaligned = offset == self._word_read_offset
+        else:
+            unaligned = True
+        if unaligned:
             raise RuleBrokenError(
-                f"unaligned read from {peripheral.register_name(offset - 4)} and "
-                f"{peripheral.register_name(offset)}",
+                f"unaligned read from {peripheral.register_name(upper - 4)} and "
+                f"{peripheral.register_name(upper)}",
                 why="a peripheral's registers take whole aligned words only",
                 next_step="compare the register's address with the data sheet",
             )

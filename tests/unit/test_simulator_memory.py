@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import capstone
 import pytest
 
 from tests.unit.simulator_support import (
@@ -158,18 +159,48 @@ def test_a_word_read_over_two_registers_is_refused(address: int, registers: str)
     assert f"unaligned read from {registers}" in refused(Blamed(Peek(address)))
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        pytest.param((0xE9D0, 0x2300), id="ldrd"),
-        pytest.param((0xC80C,), id="ldm"),
-        pytest.param((0xE890, 0x000C), id="ldm.w"),
-        pytest.param((0xED90, 0x0B00), id="vldr"),
-        pytest.param((0xEC90, 0x0A02), id="vldm"),
-    ],
-)
-def test_two_registers_may_be_read_by_one_instruction(code: tuple[int, ...]) -> None:
-    assert run(FPU, Load(0, GPIO + 0x24), Raw(code), DONE).console == "done\n"
+# Assembly, its encoding, and where the first word is from r0 on.
+LOADS = {
+    "ldrd r2, r3, [r0]": ((0xE9D0, 0x2300), 0),
+    "ldrd r0, r1, [r0]": ((0xE9D0, 0x0100), 0),
+    "ldrd r2, r3, [r0, #-0x4]": ((0xE950, 0x2301), -4),
+    "ldm r0!, {r2}": ((0xC804,), 0),
+    "ldm r0!, {r2, r3}": ((0xC80C,), 0),
+    "ldm r0, {r0, r2, r3}": ((0xC80D,), 0),
+    "ldm.w r0, {r2, r3}": ((0xE890, 0x000C), 0),
+    "ldmdb r0, {r2, r3}": ((0xE910, 0x000C), -8),
+    "vldr s0, [r0]": ((0xED90, 0x0A00), 0),
+    "vldr d0, [r0]": ((0xED90, 0x0B00), 0),
+    "vldr d0, [r0, #4]": ((0xED90, 0x0B01), 4),
+    "vldr d0, [r0, #-4]": ((0xED10, 0x0B01), -4),
+    "vldmia r0, {s0}": ((0xEC90, 0x0A01), 0),
+    "vldmia r0, {s0, s1}": ((0xEC90, 0x0A02), 0),
+    "vldmia r0!, {d0}": ((0xECB0, 0x0B02), 0),
+    "vldmdb r0!, {d0}": ((0xED30, 0x0B02), -8),
+}
+
+
+def test_the_encodings_are_those_of_their_assembly() -> None:
+    reader = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    for assembly, (code, _) in LOADS.items():
+        data = b"".join(half.to_bytes(2, "little") for half in code)
+        (instruction,) = reader.disasm(data, 0)
+        assert f"{instruction.mnemonic} {instruction.op_str}" == assembly
+
+
+@pytest.mark.parametrize("by", [1, 2, 3])
+@pytest.mark.parametrize(("code", "distance"), LOADS.values(), ids=LOADS.keys())
+def test_an_unaligned_read_of_several_registers_is_refused(
+    code: tuple[int, ...], distance: int, by: int
+) -> None:
+    lowest = GPIO + 0x10
+    message = refused(FPU, Load(0, lowest - distance + by), Blamed(Raw(code)))
+    assert "unaligned read from GPIO.PADREGE and GPIO.PADREGF" in message
+
+
+@pytest.mark.parametrize(("code", "distance"), LOADS.values(), ids=LOADS.keys())
+def test_registers_may_be_read_by_one_instruction(code: tuple[int, ...], distance: int) -> None:
+    assert run(FPU, Load(0, GPIO + 0x14 - distance), Raw(code), DONE).console == "done\n"
 
 
 @pytest.mark.parametrize(
