@@ -229,7 +229,12 @@ def simulate(
     """Run the very file that would be flashed in the simulator; show console and LEDs."""
     from toolchain.commands.build import build as build_firmwares
     from toolchain.commands.build import find_targets
-    from toolchain.commands.renode import chosen_simulator, renode_summary, simulate_in_renode
+    from toolchain.commands.renode import (
+        chosen_simulator,
+        engine_and_simulator,
+        renode_summary,
+        simulate_in_renode,
+    )
     from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.simulate import simulate_all
     from toolchain.layout import project_layout
@@ -241,6 +246,7 @@ def simulate(
     boards = find_targets(project_layout(), target)
     chosen = chosen_model(model, representative, inputs)
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
+    engine, simulator = engine_and_simulator(engine, simulator)
     place = chosen_engine(engine, allow_unpinned=allow_unpinned)
     renode = chosen_simulator(simulator, project_layout())
     with open_session(_reporter(quiet or json), engine=place) as session:
@@ -291,7 +297,7 @@ def verify(
 ) -> None:
     """Prove in simulation that the firmware computes what the model computes."""
     from toolchain.commands.build import find_targets
-    from toolchain.commands.renode import chosen_simulator
+    from toolchain.commands.renode import chosen_simulator, engine_and_simulator
     from toolchain.commands.session import chosen_engine, open_session
     from toolchain.commands.verify import verify as run
     from toolchain.layout import project_layout
@@ -302,6 +308,7 @@ def verify(
     chosen = chosen_model(model or DEFAULT_MODEL, representative, inputs)
     models = [chosen] if model else list(MODELS.values())
     kind, arena_bytes = find_build_type(build_type), _arena(arena)
+    engine, simulator = engine_and_simulator(engine, simulator)
     place = chosen_engine(engine, allow_unpinned=allow_unpinned)
     renode = chosen_simulator(simulator, project_layout())
     with open_session(_reporter(quiet or json), engine=place) as session:

@@ -12,13 +12,14 @@ import pytest
 
 from simulator import SimulationRequest, simulate
 from tests.conftest import BuildFirmwareFor, BuiltFirmware
-from tests.unit.renode_support import BOARDS, renode_folder, run_on_platform
+from tests.unit.renode_support import BOARDS, renode_folder, run_on_platform, unmet
 from toolchain.boards import Board
 from toolchain.commands.renode import require_same_console
 from toolchain.errors import SimulatorUnavailableError
 from toolchain.pins import Pins
 from toolchain.pipeline import MODELS
 from toolchain.renode.program import VARIABLE, Program, find_renode
+from toolchain.renode.robot import parse_robot
 from toolchain.renode.run import RenodeRequest, run_in_renode
 
 PASSED = "~~~ALL TESTS PASSED~~~"
@@ -58,6 +59,26 @@ def test_scripts_serve_the_firmware_and_show_its_leds(
         for name, level in inference.brightness.items():
             assert brightness.get(name, 0.0) == pytest.approx(level, abs=1e-9)
     assert {name for each in lit for name in each} == {led.name for led in board.led}
+    # What the board's tests for Renode wait for comes about, in their order; the firmware would go
+    # on with the same inputs once more.
+    twice = [*shown, *(each for each in shown if each.line.startswith("x_value"))]
+    robot = parse_robot((renode_folder(board) / f"{board.name}.robot").read_text(encoding="utf-8"))
+    for name, steps in robot.tests.items():
+        if steps[0].arguments == ("${BIN}",):
+            assert unmet(robot, name, twice) == "", name
+
+
+@every_board
+def test_what_the_robot_test_waits_for_of_the_firmwares_own_test_comes(
+    board: Board, built: Callable[[Board], BuiltFirmware]
+) -> None:
+    image = built(board).hello_world_test.bin.read_bytes()
+    shown = run_on_platform(board, image, lambda line: PASSED in line)
+    robot = parse_robot((renode_folder(board) / f"{board.name}.robot").read_text(encoding="utf-8"))
+    (name,) = (
+        each for each, steps in robot.tests.items() if steps[0].arguments == ("${TEST_BIN}",)
+    )
+    assert unmet(robot, name, shown) == ""
 
 
 @every_board

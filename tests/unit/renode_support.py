@@ -7,7 +7,8 @@ they ask of Renode itself is the few methods below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
@@ -21,6 +22,7 @@ from simulator.symbols import Symbols
 from toolchain.boards import Board, read_board
 from toolchain.renode.lint import place_of
 from toolchain.renode.repl import Entry, read_platform
+from toolchain.renode.robot import RobotFile
 
 PROJECT = Path(__file__).resolve().parents[2]
 BOARDS = {
@@ -230,10 +232,12 @@ class Shown:
     Attributes:
         line: without its end.
         brightness: of each LED that ever changed, as its script has it.
+        log: what the scripts said since the line before.
     """
 
     line: str
     brightness: dict[str, float]
+    log: list[str]
 
 
 _TRANSMITTERS = {
@@ -281,7 +285,10 @@ def run_on_platform(board: Board, image: bytes, until: Callable[[str], bool]) ->
             brightness |= script.levels
         for name, level in brightness.items():
             assert lamps[f"led_{name}"].lit == (level >= 0.5)
-        shown.append(Shown(line, brightness))
+        log = [message for script in scripts for message in script.log]
+        for script in scripts:
+            script.log.clear()
+        shown.append(Shown(line, brightness, log))
         if until(line):
             machine.stop()
 
@@ -303,3 +310,38 @@ def run_on_platform(board: Board, image: bytes, until: Callable[[str], bool]) ->
     machine.add_peripherals([*peripherals, core])
     machine.run(100_000_000, "the end of the test")
     return shown
+
+
+def unmet(robot: RobotFile, test: str, shown: Iterable[Shown]) -> str:
+    """Return the first step of a test that a run did not come to; empty: it came to all.
+
+    As in Renode, a step waits from where the one before it was met.
+    """
+    leds = {
+        step.result: step.arguments[0].removeprefix("sysbus.led_")
+        for step in robot.tests[test]
+        if step.keyword == "Create Led Tester"
+    }
+    waiting = list(shown)
+    for step in robot.tests[test]:
+        arguments = [robot.value(argument) for argument in step.arguments]
+        if step.keyword in {"Wait For Line On Uart", "Wait For Log Entry"}:
+            pattern = arguments[0]
+            found = re.compile(pattern if "treatAsRegex=true" in arguments else re.escape(pattern))
+            in_log = step.keyword == "Wait For Log Entry"
+            met = [
+                any(found.search(text) for text in (each.log if in_log else [each.line]))
+                for each in waiting
+            ]
+        elif step.keyword == "Assert Led State":
+            name = leds[step.arguments[-1].removeprefix("testerId=")]
+            met = [
+                (each.brightness.get(name, 0.0) >= 0.5) == (arguments[0] == "true")
+                for each in waiting
+            ]
+        else:
+            continue
+        if True not in met:
+            return f"line {step.line}: {step.keyword} {arguments[0]}"
+        waiting = waiting[met.index(True) :]
+    return ""

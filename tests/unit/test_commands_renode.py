@@ -24,8 +24,13 @@ from tests.unit.commands_support import (
 )
 from tests.unit.renode_stand_in import SPEAK, UNTIL_QUIT, stand_in
 from toolchain.commands.build import build
-from toolchain.commands.renode import Renode, renode_summary, simulate_in_renode
-from toolchain.commands.session import Session
+from toolchain.commands.renode import (
+    Renode,
+    engine_and_simulator,
+    renode_summary,
+    simulate_in_renode,
+)
+from toolchain.commands.session import Session, chosen_engine
 from toolchain.commands.verify import verify
 from toolchain.errors import UsageError, VerificationError
 
@@ -121,3 +126,33 @@ def test_verify_finds_one_byte_that_is_another_in_renode(
         verify(session, [EDGE], [INT8], "release", renode=renode)
     assert "line 5 is" in str(caught.value)
     assert list(tmp_path.rglob("verify.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "simulator", "meant"),
+    [
+        ("auto", "unicorn", ("auto", "unicorn")),
+        ("host", "renode", ("host", "renode")),
+        ("renode", "unicorn", ("auto", "renode")),
+        ("renode", "renode", ("auto", "renode")),
+        ("unicorn", "unicorn", ("auto", "unicorn")),
+        ("podman", "spice", ("podman", "spice")),
+    ],
+)
+def test_a_simulator_named_as_the_engine_is_the_simulator(
+    engine: str, simulator: str, meant: tuple[str, str]
+) -> None:
+    assert engine_and_simulator(engine, simulator) == meant
+
+
+@pytest.mark.parametrize("other", ["renode", "spice"])
+def test_two_simulators_are_an_error(other: str) -> None:
+    with pytest.raises(UsageError, match=f"--engine unicorn and --simulator {other} are two"):
+        engine_and_simulator("unicorn", other)
+
+
+def test_a_simulator_is_no_engine_of_a_build() -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen_engine("renode")
+    assert "of simulate and verify only" in str(caught.value)
+    assert "auto, docker, host" in str(caught.value)

@@ -109,21 +109,6 @@ def test_scripts_start_the_program_as_the_boot_code_would(board: Board) -> None:
         ]
 
 
-@every_board
-def test_the_robot_test_names_what_is_there(board: Board) -> None:
-    text = text_of(board, f"{board.name}.robot")
-    assert re.findall(r"^\$\{UART\} +(\S+)$", text, re.MULTILINE) == [console_name(board)]
-    leds = set(re.findall(r"Create Led Tester +sysbus\.led_(\w+)", text))
-    leds |= set(re.findall(r"Wait For Log Entry +LED (\w+):", text))
-    assert leds == {led.name for led in board.led}
-    banners = re.findall(r"Wait For Line On Uart +(hello_world\w*): board\\=(\w+) model\\=", text)
-    assert banners == [("hello_world", board.name), ("hello_world_test", board.name)]
-    assert "~~~ALL TESTS PASSED~~~" in text
-    # Robot takes "name=value" for a named argument; these are Renode's.
-    named = set(re.findall(r"(?<!\\)(?<=[ ])(\w+)=(?![ ])", text))
-    assert named <= {"timeout", "treatAsRegex", "defaultTimeout", "testerId"}
-
-
 def test_the_files_are_no_part_of_a_firmwares_workspace() -> None:
     from toolchain.pipeline import _SOURCE_SUFFIXES
 
@@ -182,6 +167,7 @@ two: Some.Thing @ sysbus
         ("a: B.C @ sysbus 0x1\n    script: '''\nx", "line 2: a string of several lines does not"),
         ("a: B.C @ sysbus 0x1\n    script: '''x'''", "line 2: text after '''"),
         ("a: B.C @ sysbus 0x1\n    script: '''\nx'''", "the script's end, ''', must stand"),
+        ("// '''x\na: B.C @ sysbus", "line 1: ''' in a comment"),
         ("a: B.C @ sysbus 0x1\n    [0-3] -> nvic@[1-4]", "line 2: neither an attribute nor"),
     ],
 )
@@ -227,6 +213,21 @@ def broken(old: str, new: str, board: Board = EDGE) -> tuple[str, ...]:
         ("request.Value", "request.value", "has a capital letter since Renode 1.16"),
         ("words = dict()", "words = {}", "its script holds {,"),
         ("('red', 46", '("red", 46', 'its script holds ",'),
+        ("MCUH, HCPA = 3,", "MCUH, HCPA = 0_3,", "underscore in a number"),
+        ("float(last - low) / (", "(last - low) / (", "drops the remainder in IronPython"),
+        ("words = dict()", "size = dict()", "gives a new meaning to size, which is Renode's"),
+        ("levels = dict()", "level = dict()", "uses levels, which it does not set"),
+        ("float(selected)", "complex(selected)", "uses complex, which it does not set"),
+        ("self.InfoLog", "self.Infolog", "Infolog of self, which is not known here"),
+        ("GetMachine()", "GetMachines()", "GetMachines of self, which is not known"),
+        (".OnGPIO(", ".OnGpio(", "OnGpio of a LED, which is not known here"),
+        ("request.IsRead", "request.isRead", "request.isRead, which has a capital letter since"),
+        ("request.IsRead", "request.IsReading", "IsReading of request, which is not known"),
+        ("request.Value = value", "request.Offset = value", "request.Offset, which cannot be set,"),
+        ("def at(offset):", "def at(offset: int):", "is not known to IronPython 2.7"),
+        ("def at(offset):", "def at(*, offset):", "is not known to IronPython 2.7"),
+        ("word, field =", "word, *field =", "is not known to IronPython 2.7"),
+        ("KEY = 0x73", "import os", "a script is functions and its own names only"),
     ],
 )
 def test_a_mistake_in_a_platform_is_found(old: str, new: str, message: str) -> None:

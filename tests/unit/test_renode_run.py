@@ -213,8 +213,11 @@ def test_without_any_there_is_one_clear_error(tmp_path: Path, docker: str | None
     assert PINS.renode.version in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["--simulator", "--engine"])
 @pytest.mark.parametrize("task", ["simulate", "verify"])
-def test_the_commands_say_so_before_they_build_anything(task: str, tmp_path: Path) -> None:
+def test_the_commands_say_so_before_they_build_anything(
+    task: str, option: str, tmp_path: Path
+) -> None:
     (tmp_path / "bin").mkdir()
     done = subprocess.run(
         [
@@ -224,7 +227,7 @@ def test_the_commands_say_so_before_they_build_anything(task: str, tmp_path: Pat
             task,
             "--target",
             "sparkfun_edge",
-            "--simulator",
+            option,
             "renode",
         ],
         cwd=PROJECT,

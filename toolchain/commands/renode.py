@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from simulator.console import CaseLine, ResultLine
 from toolchain.commands.build import BuiltFirmware
@@ -25,11 +24,9 @@ from toolchain.errors import (
 )
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import PINS_FILE, load_pins
+from toolchain.renode import SIMULATORS
 from toolchain.renode.program import Program, build_arguments, find_renode, image_name
 from toolchain.renode.run import RenodeRequest, RenodeResult, run_in_renode
-
-SimulatorName: TypeAlias = Literal["unicorn", "renode"]
-SIMULATORS: tuple[SimulatorName, ...] = ("unicorn", "renode")
 
 _SHOWN_LINES = 8
 
@@ -91,6 +88,26 @@ class RenodeRun:
             "brightness": {name: list(ends) for name, ends in self.result.brightness.items()},
             "console": self.result.text,
         }
+
+
+def engine_and_simulator(engine: str, simulator: str) -> tuple[str, str]:
+    """Return what ``--engine`` and ``--simulator`` mean, where both can be given.
+
+    A simulator's name as the engine is taken for the simulator: the steps' engine is then the one
+    of nothing given. Neither is checked otherwise.
+
+    Raises:
+        UsageError: they name two simulators.
+    """
+    if engine not in SIMULATORS:
+        return engine, simulator
+    # "unicorn" is also what nobody asked for.
+    if simulator not in {"unicorn", engine}:
+        raise UsageError(
+            f"--engine {engine} and --simulator {simulator} are two simulators",
+            next_step=f"leave out --engine {engine}; --engine says where the build's steps run",
+        )
+    return "auto", engine
 
 
 def chosen_simulator(text: str, layout: Layout) -> Renode | None:

@@ -21,6 +21,7 @@ from toolchain.images import Kind, image_name, project_pins
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import Pins
 from toolchain.pipeline import Pipeline, TrainingOptions
+from toolchain.renode import SIMULATORS
 
 if TYPE_CHECKING:
     from toolchain.host_tools import HostTools
@@ -55,7 +56,9 @@ def chosen_engine(name: str, *, allow_unpinned: bool = False) -> EngineChoice:
             break
     else:
         raise UsageError(
-            f"there is no engine '{name}'", next_step=f"choose one of: {', '.join(ENGINES)}"
+            f"there is no engine '{name}'",
+            why="it is a simulator, of simulate and verify only" if name in SIMULATORS else "",
+            next_step=f"choose one of: {', '.join(ENGINES)}",
         )
     if allow_unpinned and engine != "host":
         raise UsageError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from toolchain.boards import Board
 from toolchain.renode.peripherals import CPU_TYPES, TYPES, PeripheralType
 from toolchain.renode.repl import Entry, Reference, Value
+from toolchain.renode.scripts import script_problems
 
 CONSOLES: Mapping[str, str] = {"UART0": "uart0", "UARTE0": "uart0", "USART1": "usart1"}
 """Name in Renode of each console of a ``board.toml``."""
@@ -104,22 +105,9 @@ def _connections(entry: Entry, kind: PeripheralType, by_name: Mapping[str, Entry
 
 def _of_script(entry: Entry) -> Iterator[str]:
     script = entry.script or ""
-    try:
-        compile(script, entry.name, "exec")
-    except SyntaxError as error:
-        yield f"its script is no Python: {error.msg} in its line {error.lineno}"
-    # Braces, quotes, backslashes and slashes mean something to Renode before it finds the string's
-    # end; whether they do inside of one differs by its version.
-    for sign in ("{", "}", '"', "\\", "//", "/*", "''"):
-        if sign in script:
-            yield f"its script holds {sign}, which Renode may take for its own"
-    if not script.isascii():
-        yield "its script holds characters beyond ASCII"
+    yield from script_problems(script)
     if "request.IsInit" in script and entry.attributes.get("initable") is not True:
         yield "its script waits for request.IsInit, and it is not initable"
-    for name in ("request.value", "request.offset", "request.isRead", "request.isWrite"):
-        if name in script:
-            yield f"its script uses {name}, which has a capital letter since Renode 1.16"
 
 
 def _overlaps(platform: tuple[Entry, ...]) -> Iterator[str]:

@@ -117,8 +117,11 @@ def _lines(text: str) -> Iterator[_Line]:
     for number, line in numbered:
         if "\t" in line:
             raise ReplError(number, "a tab; the language indents with spaces")
-        # No string of the boards' files has two slashes in it; see the rule for scripts in lint.py.
-        content = line.partition("//")[0].rstrip()
+        # No string of the boards' files has two slashes in it; see the rule for scripts.
+        content, _, comment = line.partition("//")
+        if _QUOTES in comment:
+            raise ReplError(number, f"{_QUOTES} in a comment, where Renode takes it for a string's")
+        content = content.rstrip()
         if not content:
             continue
         if _QUOTES not in content:
