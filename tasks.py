@@ -723,6 +723,7 @@ def schemas(_context: Context, check: bool = False) -> None:
         "push": "registry to push them to by their content names, such as registry.example:5000/me",
         "pull": "registry to ask before an image is made; TOOLCHAIN_REGISTRY sets it for all tasks",
         "renode": "build the image for --simulator renode instead; needs the site of its archive",
+        "devcontainer": "make the image of .devcontainer instead, with the tools of all steps",
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -733,6 +734,7 @@ def images(
     push: str = "",
     pull: str = "",
     renode: bool = False,
+    devcontainer: bool = False,
     quiet: bool = False,
     json: bool = False,
 ) -> None:
@@ -742,12 +744,13 @@ def images(
     from toolchain.render import table
 
     reporter = _reporter(quiet or json)
-    if renode:
+    if renode or devcontainer:
+        from toolchain.commands.images import make_devcontainer_image
         from toolchain.commands.renode import make_renode_image
 
-        name = make_renode_image(reporter)
+        name = make_renode_image(reporter) if renode else make_devcontainer_image(reporter)
         if json:
-            _show_json("renode-image", name=name)
+            _show_json("image", name=name)
         else:
             _show(name)
         return

@@ -129,6 +129,12 @@ class NotebookPins(_Table):
     requirements: Requirements
 
 
+class DevcontainerPins(_Table):
+    """Debian packages of the development container, beside the tools of train and cross image."""
+
+    packages: tuple[PackageName, ...]
+
+
 class HostPins(_Table):
     """What ``./invoke`` runs on: minor versions of Python, top-level requirements."""
 
@@ -192,6 +198,7 @@ class Pins(_Table):
     content: ContentPins
     train: TrainPins
     notebook: NotebookPins
+    devcontainer: DevcontainerPins
     host: HostPins
     renode: RenodePins
     test: TestPins

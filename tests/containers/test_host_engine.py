@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -35,21 +34,8 @@ print(json.dumps({"cross": compiler_content(CROSS, path).sha256,
 
 
 @pytest.fixture
-def checkout(layout: Layout, tmp_path: Path) -> Layout:
-    """Return a copy of the tracked files with a cache of its own."""
-    project = tmp_path / "checkout"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=layout.project,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    for name in filter(None, listed.split("\0")):
-        if (layout.project / name).is_file():
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(layout.project / name, project / name)
-    (tmp_path / "cache").mkdir()
-    return Layout(project, tmp_path / "cache")
+def checkout(copied_checkout: Layout) -> Layout:
+    return copied_checkout
 
 
 def invoke(engine: Engine, image: str, layout: Layout, *arguments: str) -> Ended:

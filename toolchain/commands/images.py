@@ -91,3 +91,20 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
         if project_record(layout).remember({item.name: item.known for item in pushed}):
             reporter.note(f"{SHARED_RECORD} names them now; commit it, so that others can check")
     return tuple(pushed)
+
+
+def make_devcontainer_image(reporter: Reporter) -> str:
+    """Bring the development container's image into the engine and return its name.
+
+    Raises:
+        ToolchainError: there is no engine, or an image cannot be made.
+    """
+    from toolchain.actions import project_lock
+    from toolchain.engine import open_engine
+    from toolchain.images import project_pins
+    from toolchain.images.devcontainer import ensure_devcontainer_image
+
+    layout = project_layout()
+    pins = project_pins(layout)
+    with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
+        return ensure_devcontainer_image(engine, layout=layout, pins=pins, reporter=reporter)

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,25 @@ class Fetcher:
                 path.name: self._downloads.add(path, path.name, accepted)
                 for path, accepted in checked.items()
             }
+        self._remember(key, files)
+        return files
+
+    def system_packages(self, names: Sequence[str]) -> Files:
+        """Return the ``.deb`` files of the suite's packages and of what they need beyond the base.
+
+        They are checked by apt against the signed index.
+
+        Raises:
+            NetworkError: the mirror does not answer.
+        """
+        key = _key("system", tuple(names), base_identity(self._engine, self._base))
+        known = self._known(key, _any)
+        if known is not None:
+            return known
+        with self._open("fetching Debian packages") as (container, said):
+            debian.update_index(container, self._pins.debian.suite, said)
+            found = debian.download(container, dict.fromkeys(names), said)
+            files = {path.name: self._downloads.add(path, path.name) for path in found}
         self._remember(key, files)
         return files
 
