@@ -51,7 +51,7 @@ def test_names_and_sources_are_those_of_the_source(size: DetailedSize) -> None:
     kernel = "tflite::ops::micro::fully_connected::Eval(TfLiteContext*, TfLiteNode*)"
     assert by_symbol[kernel].source.endswith("micro/kernels/fully_connected.cc")
     assert next(iter(size.kernels)) == "fully_connected"
-    assert not [each for each in size.symbols if " = " in each.symbol]
+    assert not [each for each in size.symbols if " = " in each.symbol or "0x" in each.symbol]
 
 
 @pytest.mark.parametrize(

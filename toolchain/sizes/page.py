@@ -44,16 +44,23 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .bar { display: flex; height: 1.6rem; background: var(--soft); border: 1px solid var(--line); }
 .bar span { display: block; min-width: 1px; }
 details { border-bottom: 1px solid var(--line); }
-summary { display: grid; grid-template-columns: 1rem minmax(7rem, 1fr) 5rem 4rem; gap: .5rem;
+summary { display: grid; grid-template-columns: 1rem minmax(7rem, 1fr) 5rem 4rem 1rem; gap: .5rem;
           align-items: center; padding: .3rem 0; cursor: pointer; }
 summary:focus-visible { outline: 2px solid currentColor; }
+summary::after { content: '\\25be'; }
+details[open] > summary::after { content: '\\25b4'; }
 summary i { width: 1rem; height: 1rem; display: block; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n, span.n { white-space: nowrap; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: .15rem .4rem; text-align: left; vertical-align: top; }
+td:first-child { min-width: 9rem; }
+th { vertical-align: bottom; }
 th.n, td.n { text-align: right; }
-td { overflow-wrap: anywhere; }
+td, .source { overflow-wrap: anywhere; }
+details table { table-layout: fixed; }
+details .n { width: 4.5rem; }
 tr:nth-child(even) td { background: var(--soft); }
 details > .wide { padding: 0 0 .6rem 1.5rem; }
 .source { opacity: .75; }

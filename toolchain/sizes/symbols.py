@@ -31,7 +31,9 @@ from toolchain.firmware.size import (
 Name: TypeAlias = Callable[[str], str]
 """From a symbol's name in the ELF file to how the source writes it."""
 
-_NAMED = re.compile(r"^ +0x(?P<address>[0-9a-f]+) {8,}(?P<name>(?!.* = )[^ =.(*].*)$", re.MULTILINE)
+_NAMED = re.compile(
+    r"^ +0x(?P<address>[0-9a-f]+) {8,}(?P<name>(?!0x|.* = )[^ =.(*].*)$", re.MULTILINE
+)
 _MEMBER = re.compile(r"^(?P<archive>.*)\((?P<member>[^()]+)\)$")
 _OF_NEWLIB = re.compile(r"^(lib[a-z]*_a-)?(?P<name>.*?)\.(o|obj)$")
 _TYPES = frozenset({"STT_FUNC", "STT_OBJECT"})
