@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, Literal
 
@@ -161,6 +161,15 @@ class Engine:
                 0,
             )
         )
+
+    def hook_addresses(self, addresses: Iterable[int], callback: Callable[[int], None]) -> None:
+        """Call with the address before the instruction at each of these; all others get slower."""
+
+        def call(_uc: object, address: int, _size: int, _data: object) -> None:
+            callback(address)
+
+        for address in addresses:
+            self._uc.hook_add(_unicorn.UC_HOOK_CODE, call, None, address, address)
 
     def hook_exceptions(self, callback: Callable[[int], None]) -> None:
         """Call with the engine's number when the core takes an exception."""

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+
 _HINTS = {0xBF10: "yield", 0xBF20: "wfe", 0xBF30: "wfi"}
 _MULTIPLE_LOADS = {0xBC00, 0xE800, 0xEC00}
 """pop; ldm.w and ldrd; vldm and vldr (each with the stores and what else cannot load words)."""
+
+_TAKES_OF_A_CONSTANT = {0xF1AD, 0xF5AD, 0xF2AD, 0xF6AD}
+"""sub.w and subw of the stack pointer, if it is the destination too."""
+_TAKE_OF_A_REGISTER = 0xEBAD
+_STACK_POINTER_SET = {0x4485 | register << 3 for register in range(16)} | {
+    0x4685 | register << 3 for register in range(16)
+}
+"""add sp, rN and mov sp, rN."""
+_MAY_MOVE_FAR = _TAKES_OF_A_CONSTANT | _STACK_POINTER_SET | {_TAKE_OF_A_REGISTER}
 
 _FLOATING_POINT_COPROCESSORS = {10, 11}
 
@@ -47,6 +59,41 @@ def double_load_address(first: int, second: int, base: int) -> int:
     if goes_down:
         return base - distance
     return base + distance if is_vldr else base
+
+
+def far_moves_of_the_stack(code: bytes, least: int) -> list[tuple[int, int]]:
+    """Return begin and end of instructions that may move the stack pointer so many bytes down.
+
+    Args:
+        code: the image; what is data in it may be taken for an instruction.
+        least: 509 or more; the short form of ``sub`` takes 508 at most.
+    """
+    words = array("H", code[: len(code) & ~1])
+    if sys.byteorder == "big":
+        words.byteswap()
+    found = []
+    for index, first in enumerate(words):
+        if first not in _MAY_MOVE_FAR:
+            continue
+        if first in _STACK_POINTER_SET:
+            found.append((2 * index, 2 * index + 2))
+            continue
+        second = words[index + 1] if index + 1 < len(words) else 0
+        is_move = second >> 8 & 0xF == 13
+        if is_move and (first == _TAKE_OF_A_REGISTER or _constant(first, second) >= least):
+            found.append((2 * index, 2 * index + 4))
+    return found
+
+
+def _constant(first: int, second: int) -> int:
+    """Return the constant of sub.w and subw (Armv7-M, A5.3.2)."""
+    low = second & 0xFF
+    code = (first >> 10 & 1) << 3 | second >> 12 & 7
+    if first & 0x0200:
+        return code << 8 | low
+    if code >= 4:
+        return (low | 0x80) << 32 >> (code << 1 | low >> 7) & 0xFFFF_FFFF
+    return low * (1, 0x0001_0001, 0x0100_0100, 0x0101_0101)[code]
 
 
 def sleep_or_yield(halfword: int) -> str | None:

@@ -21,12 +21,13 @@ from simulator.halt import HALT_WINDOW, TRACED, describe_idle_loop, is_endless
 from simulator.instructions import (
     double_load_address,
     double_load_base,
+    far_moves_of_the_stack,
     is_floating_point,
     loads_one_word,
     loads_several_words,
     sleep_or_yield,
 )
-from simulator.memory import MemoryMap
+from simulator.memory import LARGEST_UNSEEN_MOVE, MemoryMap
 from simulator.registers import Peripheral
 from simulator.rules import RuleBrokenError
 from simulator.symbols import Symbols
@@ -108,6 +109,7 @@ class Machine:
         engine.write_register(STACK_POINTER, stack_pointer)
         engine.write_register(LINK_REGISTER, _RETURN_FROM_RESET)
         self._entry = entry
+        self._watch_far_moves(image)
 
     @property
     def instructions(self) -> int:
@@ -293,6 +295,24 @@ class Machine:
 
         self._engine.hook_exceptions(exception)
         self._engine.hook_refused_accesses(refused)
+
+    def _watch_far_moves(self, image: bytes) -> None:
+        """Look at the stack pointer after each instruction that may move it past the border page.
+
+        Most programs have none; all instructions of one that has are a little slower.
+        """
+        origin = self._board.application_region.origin
+        moves = far_moves_of_the_stack(image, LARGEST_UNSEEN_MOVE + 1)
+        begin_of = {origin + end: origin + begin for begin, end in moves}
+
+        def moved(end: int) -> None:
+            try:
+                self._memory.stack.check_pointer(self._engine.read_register(STACK_POINTER))
+            except RuleBrokenError as error:
+                error.address = begin_of[end]
+                self._fail(error)
+
+        self._engine.hook_addresses(begin_of, moved)
 
     def _bad_access(self, access: Access, address: int, size: int) -> RuleBrokenError:
         where = f"0x{address:08X}"

@@ -12,6 +12,10 @@ from toolchain.boards import Board
 _GUARDED_BLOCK = 0x4000
 """Bytes that become writable together; fewer blocks are mapped faster."""
 
+LARGEST_UNSEEN_MOVE = 508
+"""Bytes that the stack pointer may go down by one instruction and be seen at the border page still:
+what is called then writes there, before or after one more such step."""
+
 _LARGEST_PUSH = 0x100
 """Bytes; no instruction stores more than this below the stack pointer that it starts with."""
 
@@ -40,19 +44,26 @@ class Stack:
         Raises:
             RuleBrokenError: it is the stack that grew there.
         """
-        by_the_stack = stack_pointer - _LARGEST_PUSH <= address < self.bottom
-        if by_the_stack or stack_pointer < self.bottom:
-            what = (
-                f"0x{address:08X} was written {self.top - address} bytes below its top"
-                if by_the_stack
-                else f"its pointer is {self.top - stack_pointer} bytes below its top"
-            )
-            raise RuleBrokenError(
-                f"the stack overflowed: {what}",
-                why=f"the stack has {self.size} bytes, 0x{self.bottom:08X} to 0x{self.top:08X}; "
-                "deep calls or large local variables need more, and overwrite data below it",
-                next_step="make local variables static, or raise stack_size in board.toml",
-            )
+        if stack_pointer - _LARGEST_PUSH <= address < self.bottom:
+            raise self._overflow(f"0x{address:08X} was written {self.top - address} bytes below")
+        self.check_pointer(stack_pointer)
+
+    def check_pointer(self, stack_pointer: int) -> None:
+        """Check where the stack pointer is.
+
+        Raises:
+            RuleBrokenError: it is below the stack.
+        """
+        if stack_pointer < self.bottom:
+            raise self._overflow(f"its pointer is {self.top - stack_pointer} bytes below")
+
+    def _overflow(self, what: str) -> RuleBrokenError:
+        return RuleBrokenError(
+            f"the stack overflowed: {what} its top",
+            why=f"the stack has {self.size} bytes, 0x{self.bottom:08X} to 0x{self.top:08X}; "
+            "deep calls or large local variables need more, and overwrite data below it",
+            next_step="make local variables static, or raise stack_size in board.toml",
+        )
 
 
 class BorderPage(Peripheral):

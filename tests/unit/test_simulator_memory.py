@@ -3,6 +3,7 @@ from __future__ import annotations
 import capstone
 import pytest
 
+from simulator.instructions import far_moves_of_the_stack
 from tests.unit.simulator_support import (
     BX_LR,
     CCTRL,
@@ -39,8 +40,9 @@ PUSH_ALL = (0xE92D, 0x5FFF)  # push {r0-r12, lr}
 
 
 def take(size: int) -> tuple[Operation, ...]:
-    """Move the stack pointer down, as a function with large local variables does."""
-    return Load(3, size), Raw((0xEBAD, 0x0D03))  # sub sp, sp, r3
+    """Move the stack pointer down, as functions with local variables do: sub sp, #508."""
+    steps = [508] * (size // 508) + [size % 508]
+    return (Raw(tuple(0xB080 | step // 4 for step in steps if step)),)
 
 
 @pytest.mark.parametrize("address", [0xC000, 0xC0C0, 0xF_0000, 0xF_BFFC])
@@ -316,6 +318,55 @@ def test_a_large_local_variable_is_refused_wherever_it_is_written() -> None:
     # str r3, [sp, #1020]
     message = refused(take(0x3000), Blamed(Raw((0x93FF,))))
     assert f"was written {0x3000 - 1020} bytes below its top" in message
+
+
+# Assembly, its encoding, and what r3 must hold for 0x4000 bytes, or sp for the last two.
+FAR_MOVES = {
+    "sub.w sp, sp, #0x4000": ((0xF5AD, 0x4D80), 0),
+    "sub.w sp, sp, r3": ((0xEBAD, 0x0D03), 0x4000),
+    "add sp, r3": ((0x449D,), -0x4000 & 0xFFFF_FFFF),
+    "mov sp, r3": ((0x469D,), TOP - 0x4000),
+}
+SMALLER_MOVES = {
+    "subw sp, sp, #0xffc": ((0xF6AD, 0x7DFC), 0xFFC),
+    "sub.w sp, sp, #0x200": ((0xF5AD, 0x7D00), 0x200),
+    "sub sp, #0x1fc": ((0xB0FF,), 0x1FC),
+}
+
+
+def test_the_encodings_of_far_moves_are_those_of_their_assembly() -> None:
+    reader = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
+    for assembly, (code, _) in {**FAR_MOVES, **SMALLER_MOVES}.items():
+        data = b"".join(half.to_bytes(2, "little") for half in code)
+        (instruction,) = reader.disasm(data, 0)
+        assert f"{instruction.mnemonic} {instruction.op_str}" == assembly
+
+
+@pytest.mark.parametrize(("code", "value"), FAR_MOVES.values(), ids=FAR_MOVES.keys())
+def test_a_stack_that_leaps_over_the_border_page_is_refused(
+    code: tuple[int, ...], value: int
+) -> None:
+    # All that is below was written by the program itself, so that no page is watched any more.
+    data = [Poke(place, 1) for place in range(BOTTOM - 0x4000, BOTTOM, 0x400)]
+    message = refused(*data, Load(3, value), Blamed(Raw(code)))
+    assert "the stack overflowed: its pointer is 16384 bytes below its top" in message
+
+
+def test_a_move_within_the_stack_and_back_is_not_refused() -> None:
+    # sub.w sp, sp, #0x1000; add.w sp, sp, #0x1000
+    assert run(Raw((0xF5AD, 0x5D80, 0xF50D, 0x5D80)), DONE).console == "done\n"
+
+
+@pytest.mark.parametrize(("code", "size"), SMALLER_MOVES.values(), ids=SMALLER_MOVES.keys())
+def test_only_moves_that_may_go_too_far_are_looked_at(code: tuple[int, ...], size: int) -> None:
+    data = bytes(6) + b"".join(half.to_bytes(2, "little") for half in code)
+    assert far_moves_of_the_stack(data, 509) == ([(6, len(data))] if size >= 509 else [])
+    assert far_moves_of_the_stack(data, size + 1) == []
+
+
+def test_the_last_half_word_of_an_image_may_be_the_first_of_a_move() -> None:
+    assert far_moves_of_the_stack(bytes.fromhex("adf5"), 509) == []
+    assert far_moves_of_the_stack(bytes.fromhex("9d4600"), 509) == [(0, 2)]
 
 
 def test_a_stack_that_is_too_deep_is_refused_at_a_write_to_anything_else() -> None:
