@@ -25,6 +25,7 @@ from toolchain.commands.options import (
     chosen_model,
     use_bundle,
     whole_number,
+    write_page,
 )
 from toolchain.console import PlainReporter, make_reporter
 from toolchain.errors import CancelledError, ToolchainError
@@ -263,6 +264,74 @@ def simulate(
         _show_json("simulations", simulations=[run.as_json() for run in runs])
         return
     _show("\n\n".join(simulation_summary(run, shown) for run in runs))
+
+
+@task(
+    help={
+        "target": _TARGET_HELP,
+        "model": _MODEL_HELP,
+        "build-type": _BUILD_TYPE_HELP,
+        "representative": _REPRESENTATIVE_HELP,
+        "inputs": _INPUTS_HELP,
+        "arena": _ARENA_HELP,
+        "compare": "another build: its folder, or a commit of this checkout, which is built too",
+        "lines": "how many symbols to list; all are in the page and in JSON",
+        "html": "write one page for a browser to this file",
+        "markdown": "print a table in Markdown, for a job's summary",
+        "engine": _ENGINE_HELP,
+        "allow-unpinned": _UNPINNED_HELP,
+        "json": "print the result as JSON",
+        "quiet": "print the result only",
+    }
+)
+@_command
+def size(
+    _context: Context,
+    target: str = "all",
+    model: str = DEFAULT_MODEL,
+    build_type: str = DEFAULT_BUILD_TYPE,
+    representative: str = "",
+    inputs: str = "",
+    arena: str = "",
+    compare: str = "",
+    lines: str = "15",
+    html: str = "",
+    markdown: bool = False,
+    engine: str = "auto",
+    allow_unpinned: bool = False,
+    json: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Tell what the bytes are for, down to the symbol, and what changed since another build."""
+    from toolchain.commands.build import build as build_firmwares
+    from toolchain.commands.build import find_targets
+    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.size import firmware_sizes
+    from toolchain.layout import project_layout
+    from toolchain.pipeline import find_build_type
+    from toolchain.render import shown_path
+    from toolchain.sizes.page import size_page
+    from toolchain.sizes.text import size_markdown, size_text
+
+    shown = whole_number("--lines", lines, at_least=0)
+    boards = find_targets(project_layout(), target)
+    chosen = chosen_model(model, representative, inputs)
+    kind, arena_bytes = find_build_type(build_type), _arena(arena)
+    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    with open_session(_reporter(quiet or json or markdown), engine=place) as session:
+        firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
+        sizes = firmware_sizes(session, firmwares, compare)
+    if html:
+        page = Path(html).expanduser().absolute()
+        write_page(page, size_page(sizes))
+    if json:
+        _show_json("sizes", sizes=[each.as_json() for each in sizes])
+    elif markdown:
+        _show(size_markdown(sizes))
+    else:
+        _show("\n\n\n".join(size_text(each, shown) for each in sizes))
+        if html:
+            _show(f"\npage  {shown_path(page)}")
 
 
 @task(

@@ -30,11 +30,12 @@ from toolchain.commands.repro import (
 )
 from toolchain.commands.session import open_session
 from toolchain.errors import NotReproducibleError, StepFailedError, UsageError
+from toolchain.firmware.archive import members
 from toolchain.host_tools import HostTools, Tool
 from toolchain.images import Kind
 from toolchain.pinned_tree import PinnedTree
 from toolchain.repro import places
-from toolchain.repro.elf_difference import Place, differences, members
+from toolchain.repro.elf_difference import Place, differences
 from toolchain.repro.places import HostPlace, Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (

@@ -106,6 +106,23 @@ def model_name(file: Path) -> str:
     return name
 
 
+def write_page(path: Path, page: str) -> None:
+    """Write a page that the user asked for, complete or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    from toolchain.actions.action_cache import write_atomically
+
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {os.strerror(error.errno or 0)}",
+            next_step="name a file in a folder that is yours",
+        ) from error
+
+
 def use_bundle(bundle: str) -> None:
     """Let everything pinned be taken from a file that ``./invoke bundle`` made.
 

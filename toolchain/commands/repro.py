@@ -19,6 +19,7 @@ from toolchain.boards import Board
 from toolchain.commands.session import EngineChoice, Session
 from toolchain.digest import Digest
 from toolchain.errors import NotReproducibleError, UsageError
+from toolchain.firmware.archive import members
 from toolchain.firmware.generated import target_arch
 from toolchain.pipeline import BuildType, Model, firmware_name
 from toolchain.repro import elf_difference
@@ -488,7 +489,7 @@ def _compare(bench: Bench, variation: str, plain: Outputs, other: Outputs) -> di
 
 def _has_members(whole: bytes, part: bytes) -> bool:
     """Return whether every member of ``part`` is one of ``whole``, byte for byte."""
-    before, after = elf_difference.members(whole), elf_difference.members(part)
+    before, after = members(whole), members(part)
     return bool(after) and all(before.get(name) == data for name, data in after.items())
 
 

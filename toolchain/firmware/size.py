@@ -199,21 +199,43 @@ def _overlap(piece: Piece, section: Section) -> int:
     return max(0, end - start)
 
 
+def placed_pieces(
+    board: Board, elf: FirmwareElf, link_map: str
+) -> Iterable[tuple[Section, Layer, Piece | None, int]]:
+    """Yield what occupies flash or RAM: section, layer, piece, and the bytes of it in the section.
+
+    Each section's bytes are accounted for: what no piece has is alignment, and comes last with no
+    piece.
+    """
+    pieces = parse_link_map(link_map)
+    library_sources = {PurePosixPath(name).name: name for name in elf.compile_units}
+    for section in elf.sections:
+        if not section.in_file and not in_ram(board, section):
+            continue
+        left = section.size
+        for piece in pieces:
+            if overlap := _overlap(piece, section):
+                is_frame_buffer = piece.section == FRAME_BUFFER_SECTION
+                layer = layer_of(piece.origin, library_sources)
+                yield section, "frame buffer" if is_frame_buffer else layer, piece, overlap
+                left -= overlap
+        yield section, "alignment", None, left
+
+
+def in_ram(board: Board, section: Section) -> bool:
+    """Return whether a section lies in one of the board's RAMs when the firmware runs."""
+    return any(ram.contains(section.address) for ram in board.rams)
+
+
 def size_report(board: Board, elf: FirmwareElf, link_map: str) -> SizeReport:
     """Return where the flash and RAM of a linked firmware went."""
     flash: Counter[Layer] = Counter()
     ram: Counter[Layer] = Counter()
-    pieces = parse_link_map(link_map)
-    library_sources = {PurePosixPath(name).name: name for name in elf.compile_units}
-    for section in elf.sections:
-        in_ram = any(ram.contains(section.address) for ram in board.rams)
-        if not in_ram and not section.in_file:
-            continue
-        parts = _layers_within(section, pieces, library_sources)
+    for section, layer, _, size in placed_pieces(board, elf, link_map):
         if section.in_file:
-            flash.update(parts)
-        if in_ram:
-            ram.update(parts)
+            flash[layer] += size
+        if in_ram(board, section):
+            ram[layer] += size
     image = len(elf.flat_image)
     flash["alignment"] += image - flash.total()
     return SizeReport(
@@ -228,16 +250,3 @@ def size_report(board: Board, elf: FirmwareElf, link_map: str) -> SizeReport:
             if flash[layer] or ram[layer]
         ),
     )
-
-
-def _layers_within(
-    section: Section, pieces: Iterable[Piece], library_sources: Mapping[str, str]
-) -> Counter[Layer]:
-    parts: Counter[Layer] = Counter()
-    for piece in pieces:
-        if overlap := _overlap(piece, section):
-            is_frame_buffer = piece.section == FRAME_BUFFER_SECTION
-            layer = "frame buffer" if is_frame_buffer else layer_of(piece.origin, library_sources)
-            parts[layer] += overlap
-    parts["alignment"] = section.size - parts.total()
-    return parts

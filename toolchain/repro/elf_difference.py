@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolchain.firmware.archive import ARCHIVE_START, members
+
 _ELF = b"\x7fELF"
-_ARCHIVE = b"!<arch>\n"
-_HEADER_BYTES = 60
 _MOST = 8
 _DIFFOSCOPE_LINES = 60
 _DIFFOSCOPE_SECONDS = 300
@@ -49,42 +49,12 @@ def differences(old: bytes, new: bytes) -> tuple[Place, ...]:
     if old == new:
         return ()
     found: list[Place] = []
-    if old.startswith(_ARCHIVE) and new.startswith(_ARCHIVE):
+    if old.startswith(ARCHIVE_START) and new.startswith(ARCHIVE_START):
         with contextlib.suppress(ValueError):
             found = list(_archive_differences(members(old), members(new)))
     elif old.startswith(_ELF) and new.startswith(_ELF):
         found = _elf_differences(old, new)
     return tuple(found[:_MOST]) or (_plain_difference(old, new),)
-
-
-def members(archive: bytes) -> Mapping[str, bytes]:
-    """Return the members of a GNU archive by name; a second one of a name gets a number.
-
-    Raises:
-        ValueError: it is cut off.
-    """
-    found: dict[str, bytes] = {}
-    names = b""
-    position = len(_ARCHIVE)
-    while position < len(archive):
-        header = archive[position : position + _HEADER_BYTES]
-        if len(header) < _HEADER_BYTES or header[58:60] != b"`\n":
-            raise ValueError("the archive is damaged")
-        name, size = header[:16].rstrip(), int(header[48:58])
-        data = archive[position + _HEADER_BYTES : position + _HEADER_BYTES + size]
-        position += _HEADER_BYTES + size + size % 2
-        if name == b"//":
-            names = data
-            continue
-        if name == b"/":
-            continue
-        if name.startswith(b"/"):
-            start = int(name[1:])
-            name = names[start : names.index(b"\n", start)]
-        plain = name.rstrip(b"/").decode(errors="replace")
-        number = sum(other.partition("#")[0] == plain for other in found)
-        found[f"{plain}#{number + 1}" if number else plain] = data
-    return found
 
 
 def _archive_differences(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Iterator[Place]:
