@@ -18,16 +18,16 @@ RUN apt-get update; \
 
 FROM ${BASE}
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-# OpenSSL is loaded when a program is: .NET has no other way to the digest that Renode keeps of it.
+# .NET ends at once without ICU, and its mode that does without has no culture but its own, which IronPython may ask
+# for. OpenSSL is loaded when a program is: .NET has no other way to the digest that Renode keeps of it.
 RUN apt-get update; \
     DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-        libgcc-s1 libssl3t64 libstdc++6 zlib1g; \
+        libgcc-s1 libicu76 libssl3t64 libstdc++6 zlib1g; \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     useradd --uid 1000 --create-home --home-dir /home/renode renode
 COPY --from=archive /opt/renode /opt/renode
-# .NET needs ICU for other languages than its own, and a folder of its own to unpack to: the user may be any.
-ENV DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 \
-    DOTNET_BUNDLE_EXTRACT_BASE_DIR=/tmp/dotnet \
+# .NET needs a folder of its own to unpack to: the user may be any.
+ENV DOTNET_BUNDLE_EXTRACT_BASE_DIR=/tmp/dotnet \
     HOME=/tmp
 USER 1000:1000
 ENTRYPOINT ["/opt/renode/renode"]

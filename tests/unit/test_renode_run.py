@@ -211,6 +211,8 @@ def test_without_any_there_is_one_clear_error(tmp_path: Path, docker: str | None
     assert caught.value.exit_code == 39
     assert "--simulator unicorn" in str(caught.value)
     assert PINS.renode.version in str(caught.value)
+    reason = "no 'docker' on PATH" if docker is None else "does not have the image"
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("option", ["--simulator", "--engine"])

@@ -118,8 +118,12 @@ def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
         return Program(client, image_name(pins))
     raise SimulatorUnavailableError(
         "Renode is not on this computer",
-        why=f"there is no program 'renode' on PATH, {VARIABLE} is not set, and no Docker Engine "
-        f"has the image {image_name(pins)}",
+        why=f"there is no program 'renode' on PATH, {VARIABLE} is not set, and "
+        + (
+            f"the Docker Engine that 'docker' reaches does not have the image {image_name(pins)}"
+            if client
+            else f"there is no 'docker' on PATH to run the image {image_name(pins)} with"
+        ),
         next_step=f"use --simulator unicorn, which needs nothing; or install Renode "
         f"{pins.renode.version}, or build its image where its site can be reached: "
         "./invoke images --renode",
