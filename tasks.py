@@ -40,21 +40,30 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*arguments, **options)
         except ToolchainError as error:
-            raise _exit(error) from error
+            raise _exit(error, bool(options.get("json"))) from error
         except KeyboardInterrupt:
-            raise _exit(CancelledError("stopped")) from None
+            raise _exit(CancelledError("stopped"), bool(options.get("json"))) from None
         except OSError as error:
             failure = system_failure(error)
             if failure is None:
                 raise
-            raise _exit(failure) from error
+            raise _exit(failure, bool(options.get("json"))) from error
 
     return run
 
 
-def _exit(error: ToolchainError) -> Exit:
+def _exit(error: ToolchainError, as_json: bool) -> Exit:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()
+    if as_json:
+        _show_json(
+            "error",
+            error=type(error).__name__,
+            exit_code=error.exit_code,
+            what=error.what,
+            why=error.why,
+            next=error.next_step,
+        )
     return Exit(f"error: {error}", code=error.exit_code)
 
 
@@ -793,10 +802,10 @@ def targets(_context: Context, json: bool = False) -> None:
     _show(target_tables(boards))
 
 
-@task(help={"check": "change nothing; fail when a schema is not up to date"})
+@task(help={"check": "change nothing; fail when one is not up to date"})
 @_command
 def schemas(_context: Context, check: bool = False) -> None:
-    """Write the JSON schemas of board.toml and of a release's manifest to docs/schemas."""
+    """Write what of docs/ is made from the code: JSON schemas, and the table of errors."""
     from toolchain.layout import project_layout
     from toolchain.render import shown_path
     from toolchain.schemas import FOLDER, require_fresh, write_schemas

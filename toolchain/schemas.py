@@ -1,6 +1,7 @@
-"""JSON schemas of the files that people write or read, for editors and other programs to check.
+"""What of the documentation is made from the code: JSON schemas, and the table of errors.
 
-Made from the models that read these files, so that they cannot say something else.
+Schemas are of files that people write or read and of what commands print with ``--json``; they are
+made from the types of these, so that they cannot say something else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from toolchain.errors import UsageError
 from toolchain.release.manifest import Manifest
 
 FOLDER = PurePosixPath("docs/schemas")
+ERRORS = PurePosixPath("docs/reference/errors.md")
 
 
 def board_schema() -> Mapping[str, Any]:
@@ -48,26 +50,30 @@ _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
 }
 
 
-def render_schemas() -> Mapping[str, str]:
-    """Return the text of each schema, by file name."""
+def render_schemas() -> Mapping[PurePosixPath, str]:
+    """Return the text of each file that is made from the code, by its path in the checkout."""
+    from toolchain.documents import document_fields, document_schema
+    from toolchain.errors_table import errors_table
+
+    schemas = {name: make() for name, make in _SCHEMAS.items()}
+    schemas |= {f"{kind}.schema.json": document_schema(kind) for kind in document_fields()}
     return {
-        name: json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
-        for name, make in _SCHEMAS.items()
-    }
+        FOLDER / name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in schemas.items()
+    } | {ERRORS: errors_table()}
 
 
 def stale_schemas(project: Path) -> tuple[Path, ...]:
-    """Return the schema files of a checkout that are missing or not what would be written."""
-    folder = project / FOLDER
+    """Return the files of a checkout that are missing or not what would be written."""
     return tuple(
-        folder / name
+        project / name
         for name, text in render_schemas().items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+        if not (project / name).is_file() or (project / name).read_text(encoding="utf-8") != text
     )
 
 
 def require_fresh(project: Path) -> None:
-    """Raise unless every schema is up to date.
+    """Raise unless every file that is made from the code is up to date.
 
     Raises:
         UsageError: one is not; the message names it.
@@ -81,10 +87,10 @@ def require_fresh(project: Path) -> None:
 
 
 def write_schemas(project: Path) -> tuple[Path, ...]:
-    """Write the schemas of a checkout and return the files that were not up to date."""
+    """Write the files that are made from the code and return those that were not up to date."""
     stale = stale_schemas(project)
     texts = render_schemas()
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(texts[path.name], encoding="utf-8")
+        path.write_text(texts[PurePosixPath(path.relative_to(project))], encoding="utf-8")
     return stale

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
 
 from tests.blackbox.support import TARGET, Checkout, sha256
+from toolchain.layout import project_layout
+from toolchain.schemas import FOLDER
 
 WITH_JSON = ("build", "simulate", "verify", "plan", "targets", "images", "cache")
+
+
+def checked(document: dict[str, Any]) -> dict[str, Any]:
+    """Check a document against the schema that is published for its kind."""
+    kind = document["schema"].split("/")[1]
+    schema = json.loads((project_layout().project / FOLDER / f"{kind}.schema.json").read_text())
+    Draft202012Validator(schema).validate(document)
+    return document
+
+
+def printed(checkout: Checkout, *arguments: str) -> dict[str, Any]:
+    done = checkout.invoke(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    read: dict[str, Any] = json.loads(done.stdout)
+    return checked(read)
 
 
 def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
@@ -30,6 +50,8 @@ def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
         "images": "tinyml-toolchain/images/1",
         "cache": "tinyml-toolchain/cache/1",
     }
+    for document in documents.values():
+        checked(document)
     (firmware,) = documents["build"]["firmwares"]
     assert {Path(each["path"]).name for each in firmware["artifacts"]} >= {
         *("hello_world.bin", "hello_world.elf", "hello_world.hex", "hello_world.map"),
@@ -47,3 +69,25 @@ def test_json_is_one_document_with_a_schema_and_nothing_beside_it(
     )
     assert TARGET in {board["name"] for board in documents["targets"]["targets"]}
     assert all(image["size_bytes"] > 0 for image in documents["images"]["images"])
+
+
+def test_what_other_commands_print_is_by_their_schema(built: Checkout, tmp_path: Path) -> None:
+    export = str(tmp_path / "export")
+    for arguments in (
+        ("size", "--target", TARGET, "--compare", str(built.output)),
+        ("cache", "export", export, "--target", TARGET),
+        ("cache", "import", export),
+        ("clean", "--dry-run"),
+    ):
+        assert printed(built, *arguments)
+    checked(json.loads((built.output / "size.json").read_text()))
+
+
+def test_a_failure_is_a_document_too_and_the_message_stays(built: Checkout) -> None:
+    done = built.invoke("build", "--target", "nowhere", "--json")
+    assert done.returncode == 10
+    document = checked(json.loads(done.stdout))
+    assert document["error"] == "UnknownTargetError"
+    assert document["exit_code"] == 10
+    assert done.stderr.startswith(f"error: {document['what']}\n")
+    assert document["next"] in done.stderr

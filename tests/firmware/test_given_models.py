@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from model.graph import read_graph
 from simulator import SimulationRequest, simulate
@@ -29,6 +30,7 @@ from toolchain.commands.simulate import simulate_all
 from toolchain.commands.verify import verify
 from toolchain.commands.verify_cases import VerifiedCases
 from toolchain.console import PlainReporter
+from toolchain.documents import document_schema
 from toolchain.engine import Engine
 from toolchain.errors import (
     FirmwareDoesNotFitError,
@@ -110,6 +112,11 @@ def test_an_example_model_computes_the_same_on_every_board(
     assert cases.equal == cases.cases == len(recordings.get(name, range(64)))
     assert all(each > 1000 for each in found.instructions)
     assert json.loads(found.report.read_bytes())["passed"]
+    document = json.loads(json.dumps({"verifications": [found.as_json()]}))
+    schema = document_schema("verifications")
+    Draft202012Validator(schema).validate(
+        {"schema": "tinyml-toolchain/verifications/1", **document}
+    )
     if name in recordings:
         assert classes(found) == [each.expected for each in recordings[name]]
 

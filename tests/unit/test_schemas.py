@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
@@ -7,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from toolchain.boards import Board, board_names, find_board
-from toolchain.errors import UsageError
+from toolchain.documents import document_fields, document_schema
+from toolchain.errors import CancelledError, UsageError
+from toolchain.errors_table import error_classes, errors_table
 from toolchain.render import target_tables
-from toolchain.schemas import FOLDER, render_schemas, require_fresh, stale_schemas, write_schemas
+from toolchain.schemas import (
+    ERRORS,
+    FOLDER,
+    render_schemas,
+    require_fresh,
+    stale_schemas,
+    write_schemas,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 BOARDS = [find_board(PROJECT / "boards", name) for name in board_names(PROJECT / "boards")]
-SCHEMA: dict[str, Any] = json.loads(render_schemas()["board.schema.json"])
+SCHEMA: dict[str, Any] = json.loads(render_schemas()[FOLDER / "board.schema.json"])
 
 
 def test_the_committed_schemas_are_what_the_models_say() -> None:
@@ -26,9 +37,10 @@ def test_the_committed_schemas_are_what_the_models_say() -> None:
 def test_a_stale_or_missing_schema_is_noticed_and_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"board\.schema\.json"):
         require_fresh(tmp_path)
-    path, manifest = write_schemas(tmp_path)
+    written = write_schemas(tmp_path)
+    path = written[0]
     assert path == tmp_path / FOLDER / "board.schema.json"
-    assert manifest == tmp_path / FOLDER / "manifest.schema.json"
+    assert written[-1] == tmp_path / ERRORS
     assert write_schemas(tmp_path) == ()
     path.write_text(path.read_text().replace("board.toml", "other", 1))
     assert stale_schemas(tmp_path) == (path,)
@@ -100,3 +112,63 @@ def test_the_targets_show_names_lights_files_and_ways_of_flashing() -> None:
         ):
             assert word in outputs
         assert ("display" in outputs) == (board.display is not None)
+
+
+def printed_kinds() -> set[str]:
+    """Return the kinds of documents that the tasks print."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((PROJECT / "tasks.py").read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "_show_json"
+    ]
+    kinds = {node.args[0].value for node in calls if isinstance(node.args[0], ast.Constant)}
+    assert len(kinds) > 15
+    return {str(kind) for kind in kinds}
+
+
+def test_every_document_that_is_printed_has_a_schema_and_no_other() -> None:
+    # size.json is a file beside the firmware.
+    assert printed_kinds() == set(document_fields()) - {"size"}
+
+
+@pytest.mark.parametrize("kind", document_fields())
+def test_the_schema_of_a_document_is_one_and_closed(kind: str) -> None:
+    schema = dict(document_schema(kind))
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["schema"] == {"const": f"tinyml-toolchain/{kind}/1"}
+    assert set(schema["required"]) == set(schema["properties"])
+    assert list(Draft202012Validator(schema).iter_errors({"schema": "another"}))
+
+
+def test_every_error_is_in_the_table_with_a_code_of_its_own_and_a_cure() -> None:
+    classes = error_classes()
+    codes = [each.exit_code for each in classes]
+    assert len(set(codes)) == len(codes)
+    assert {code for code in codes if code != 130} <= set(range(9, 64))
+    table = errors_table()
+    for each in classes:
+        assert f"| {each.exit_code} | `{each.__name__}` | " in table
+        assert "cure" in vars(each), each
+        assert each.cure.endswith(".")
+
+
+def named_in(folder: Path) -> set[str]:
+    """Return the names that are used, not only imported, in a folder's modules."""
+    return {
+        node.id
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name)
+    }
+
+
+def test_every_error_can_be_met_and_is_asked_for_in_a_test() -> None:
+    made = named_in(PROJECT / "toolchain") | named_in(PROJECT / "simulator")
+    tests = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
+    for each in error_classes():
+        if each is not CancelledError:  # made in tasks.py too
+            assert each.__name__ in made, each
+        assert each.__name__ in tests or f", {each.exit_code})" in tests, each
