@@ -203,6 +203,8 @@ def build(
         "arena": _ARENA_HELP,
         "inferences": "how many to run; 1000, or each case of your own model once, if not given",
         "lines": "how many console lines to show; all are in simulation.json",
+        "html": "write a page on which the run can be replayed to this file; for one target",
+        "watch": "show the run on this terminal as it went, at a speed for eyes",
         "simulator": _SIMULATOR_HELP,
         "engine": _ENGINE_HELP,
         "allow-unpinned": _UNPINNED_HELP,
@@ -221,6 +223,8 @@ def simulate(
     arena: str = "",
     inferences: str = "",
     lines: str = "12",
+    html: str = "",
+    watch: bool = False,
     simulator: str = "unicorn",
     engine: str = "auto",
     allow_unpinned: bool = False,
@@ -228,6 +232,7 @@ def simulate(
     quiet: bool = False,
 ) -> None:
     """Run the very file that would be flashed in the simulator; show console and LEDs."""
+    from simulator.replay import replay_page
     from toolchain.commands.build import build as build_firmwares
     from toolchain.commands.build import find_targets
     from toolchain.commands.renode import (
@@ -237,10 +242,13 @@ def simulate(
         simulate_in_renode,
     )
     from toolchain.commands.session import chosen_engine, open_session
-    from toolchain.commands.simulate import simulate_all
+    from toolchain.commands.simulate import run_title, simulate_all
+    from toolchain.commands.watch import require_terminal
+    from toolchain.commands.watch import watch as show_run
+    from toolchain.errors import UsageError
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type
-    from toolchain.render import simulation_summary
+    from toolchain.render import shown_path, simulation_summary
 
     number = whole_number("--inferences", inferences, at_least=1) if inferences else None
     shown = whole_number("--lines", lines, at_least=0)
@@ -250,6 +258,13 @@ def simulate(
     engine, simulator = engine_and_simulator(engine, simulator)
     place = chosen_engine(engine, allow_unpinned=allow_unpinned)
     renode = chosen_simulator(simulator, project_layout())
+    if (html or watch) and (len(boards) > 1 or renode is not None or (watch and json)):
+        raise UsageError(
+            "--html and --watch show one board, simulated by this project, and --watch no JSON",
+            next_step="name the board with --target, and leave the other options out",
+        )
+    if watch:
+        require_terminal(sys.stdout)
     with open_session(_reporter(quiet or json), engine=place) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         if renode is not None:
@@ -260,10 +275,17 @@ def simulate(
                 _show("\n\n".join(renode_summary(run, shown) for run in others))
             return
         runs = simulate_all(firmwares, number)
+    if html:
+        page = Path(html).expanduser().absolute()
+        write_page(page, replay_page(boards[0], run_title(runs[0]), runs[0].result))
+    if watch:
+        show_run(runs[0], run_title(runs[0]))
     if json:
         _show_json("simulations", simulations=[run.as_json() for run in runs])
         return
     _show("\n\n".join(simulation_summary(run, shown) for run in runs))
+    if html:
+        _show(f"replay   {shown_path(page)}")
 
 
 @task(

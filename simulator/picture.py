@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.colours import led_colour
 from simulator.period import first_period, led_names
 from simulator.request import Inference, Screen
 from toolchain.errors import UsageError
@@ -32,16 +33,6 @@ _INK = "#222222"
 _GRID = "#DDDDDD"
 _SINE = "#999999"
 _OUTPUT = "#0072B2"
-# Okabe and Ito's colours, which people with any kind of colour blindness tell apart; the yellow is
-# theirs darkened for a white ground. Each LED also has a row and a name of its own.
-_LED_COLOURS = {
-    "red": "#D55E00",
-    "blue": "#0072B2",
-    "green": "#009E73",
-    "yellow": "#C9A400",
-    "builtin": "#E69F00",
-}
-_OTHER_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#000000")
 _LEFT, _RIGHT = 90, 30
 _TOP_PANEL = (60, 430)
 _BOTTOM_PANEL = (480, 840)
@@ -210,9 +201,8 @@ def _draw_leds(canvas: _Canvas, period: Sequence[Inference]) -> None:
     top, bottom = _BOTTOM_PANEL
     canvas.text(_LEFT, top - 22, "brightness of the LEDs", anchor="lm")
     height = (bottom - top + _ROW_GAP) / max(len(names), 1)
-    others = iter(_OTHER_COLOURS * len(names))
     for index, name in enumerate(names):
-        colour = _LED_COLOURS.get(name) or next(others)
+        colour = led_colour(name, index)
         begin = top + index * height
         panel = _panel(period, begin, begin + height - _ROW_GAP, 0.0, 1.05)
         canvas.frame(panel, [0, 0.5, 1], _x_ticks(panel))

@@ -133,13 +133,28 @@ class Console(_Table):
     baud: Positive
 
 
+Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
 class Led(_Table):
-    """A LED of the board; ``pwm`` names what modulates it."""
+    """A LED of the board; ``pwm`` names what modulates it.
+
+    Attributes:
+        at: where a drawing shows it: from the left and from the top, as parts of the board's width
+            and height; None: in a row with the others.
+    """
 
     name: Identifier
     pin: str
     active: Literal["high", "low"]
     pwm: str
+    at: tuple[Fraction, Fraction] | None = None
+
+
+class Drawing(_Table):
+    """How the board is drawn: ``aspect`` is its width over its height."""
+
+    aspect: Annotated[float, Field(ge=0.2, le=5)]
 
 
 class Blanking(_Table):
@@ -258,6 +273,7 @@ class Board(_Table):
     application: Application
     console: Console
     led: tuple[Led, ...]
+    drawing: Drawing | None = None
     display: Display | None = None
     package: Package
     flashing: Annotated[tuple[Flashing, ...], Field(min_length=1)]

@@ -183,7 +183,7 @@ def size_bars(size: SizeReport) -> str:
 def _bar(
     title: str, used: int, available: int, parts: Sequence[tuple[str, int]], note: str
 ) -> list[str]:
-    shades = _SHADES if _can_draw() else _ASCII_SHADES
+    shades = _SHADES if can_draw() else _ASCII_SHADES
     ranked = sorted((part for part in parts if part[1] > 0), key=lambda part: -part[1])
     total = sum(size for _, size in ranked)
     bar = ""
@@ -227,7 +227,7 @@ def simulation_summary(run: SimulatedRun, lines: int) -> str:
         whole = len(first_period(result.inferences)) < len(result.inferences)
         parts += [
             f"brightness of the LEDs over {'one period' if whole else 'this run'}:",
-            draw_leds(result.inferences, ascii_only=not _can_draw()),
+            draw_leds(result.inferences, ascii_only=not can_draw()),
             "",
         ]
     what = "Invoke()" if result.counted == "invoke" else "from line to line"
@@ -248,7 +248,8 @@ def simulation_summary(run: SimulatedRun, lines: int) -> str:
     return "\n".join(parts)
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
+    """Return whether standard output takes more characters than those of ASCII."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     return encoding.lower().startswith("utf")
 

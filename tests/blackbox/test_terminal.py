@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
+import struct
 import subprocess
+import termios
+from fcntl import ioctl
 
 import pytest
 
@@ -13,9 +17,24 @@ from tests.blackbox.support import TARGET, Checkout
 ESCAPE = "\x1b"
 
 
-def on_a_terminal(checkout: Checkout, *arguments: str, **extra: str) -> tuple[int, str]:
-    """Run a command whose three streams are a terminal; return its exit code and what it showed."""
+def on_a_terminal(
+    checkout: Checkout,
+    *arguments: str,
+    columns: int = 80,
+    interrupt_at: str = "",
+    **extra: str,
+) -> tuple[int, str]:
+    """Run a command whose three streams are a terminal; return its exit code and what it showed.
+
+    Args:
+        checkout: where.
+        arguments: words after ``./invoke``.
+        columns: of the terminal, which has 24 rows.
+        interrupt_at: what has to be shown before Ctrl-C is typed; empty for never.
+        extra: variables.
+    """
     own, its = pty.openpty()
+    ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
         [str(checkout.folder / "invoke"), *arguments],
         cwd=checkout.folder,
@@ -36,6 +55,9 @@ def on_a_terminal(checkout: Checkout, *arguments: str, **extra: str) -> tuple[in
             if not piece:
                 break
             shown += piece
+            if interrupt_at and interrupt_at.encode() in shown:
+                os.killpg(process.pid, signal.SIGINT)
+                interrupt_at = ""
     os.close(own)
     return process.returncode, shown.decode()
 

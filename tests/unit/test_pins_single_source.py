@@ -42,6 +42,7 @@ HOSTS = {
     "learn.sparkfun.com": "documentation of a board",
     "slsa.dev": "the name of a provenance's own vocabulary",
     "www.st.com": "documentation of a board",
+    "www.w3.org": "the name of the vocabulary of SVG",
     "www.tensorflow.org": "home page in the Arduino library's description",
     "docker.io": "the engine's package in Debian",
     "flatbuffers.dev": "documentation of a file format",

@@ -67,8 +67,9 @@ def test_every_key_of_every_board_is_in_the_schema(board: Board) -> None:
                 walk(inner, schema["properties"][key])
         elif isinstance(value, list):
             assert schema["type"] == "array"
-            for inner in value:
-                walk(inner, schema["items"])
+            kinds = schema.get("prefixItems") or [schema["items"]] * len(value)
+            for inner, kind in zip(value, kinds, strict=True):
+                walk(inner, kind)
         elif isinstance(value, int):
             assert schema["type"] == "integer"
             assert schema.get("minimum", value) <= value <= schema.get("maximum", value)

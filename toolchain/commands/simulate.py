@@ -71,6 +71,11 @@ class SimulatedRun:
         }
 
 
+def run_title(run: SimulatedRun) -> str:
+    """Return what stands above a drawing of the run."""
+    return f"{run.firmware.board.title}, {run.firmware.model.name}, simulated"
+
+
 def run_image(firmware: BuiltFirmware, inferences: int) -> tuple[bytes, SimulationResult]:
     """Run the flashable file until it printed ``inferences`` results; return it and the result.
 
@@ -134,8 +139,7 @@ def _simulate(firmware: BuiltFirmware, inferences: int | None) -> SimulatedRun:
     )
     write_atomically(run.report, (json.dumps(run.as_json(), indent=1) + "\n").encode())
     if drawn:
-        title = f"{firmware.board.title}, {firmware.model.name}, simulated"
-        write_picture(picture, result.inferences, title)
+        write_picture(picture, result.inferences, run_title(run))
     else:
         picture.unlink(missing_ok=True)
     if result.screen and run.display:
