@@ -67,7 +67,7 @@ class Stack:
 
 
 class Border(Peripheral):
-    """The one or two pages of RAM below the stack's lowest byte: each write to them is looked at."""
+    """The pages of RAM just below the stack's lowest byte: each write to them is looked at."""
 
     def __init__(self, engine: Engine, base: int, size: int, stack: Stack) -> None:
         super().__init__("the stack", base, size)
