@@ -297,7 +297,7 @@ class Machine:
         self._engine.hook_refused_accesses(refused)
 
     def _watch_far_moves(self, image: bytes) -> None:
-        """Look at the stack pointer after each instruction that may move it past the border page.
+        """Look at the stack pointer after each instruction that may move it past the border.
 
         Most programs have none; all instructions of one that has are a little slower.
         """

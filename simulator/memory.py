@@ -13,8 +13,8 @@ _GUARDED_BLOCK = 0x4000
 """Bytes that become writable together; fewer blocks are mapped faster."""
 
 LARGEST_UNSEEN_MOVE = 508
-"""Bytes that the stack pointer may go down by one instruction and be seen at the border page still:
-what is called then writes there, before or after one more such step."""
+"""Bytes that the stack pointer may go down by one instruction and be seen at the border still: what
+is called then writes there, before or after one more such step."""
 
 _LARGEST_PUSH = 0x100
 """Bytes; no instruction stores more than this below the stack pointer that it starts with."""
@@ -66,14 +66,14 @@ class Stack:
         )
 
 
-class BorderPage(Peripheral):
-    """The RAM page below the stack's lowest byte: each write to it is looked at."""
+class Border(Peripheral):
+    """The pages of RAM just below the stack's lowest byte: each write to them is looked at."""
 
-    def __init__(self, engine: Engine, base: int, stack: Stack) -> None:
-        super().__init__("the stack", base, PAGE)
+    def __init__(self, engine: Engine, base: int, size: int, stack: Stack) -> None:
+        super().__init__("the stack", base, size)
         self._engine = engine
         self._stack = stack
-        self._bytes = bytearray([UNKNOWN]) * PAGE
+        self._bytes = bytearray([UNKNOWN]) * size
 
     def read(self, offset: int, size: int) -> int:
         """Return what ``size`` bytes at ``offset`` hold."""
@@ -118,7 +118,7 @@ class MemoryMap:
         engine.map(region.origin, region.length, "rx")
         engine.write_memory(region.origin, image.ljust(region.length, bytes([ERASED])))
         self.stack = Stack(stack_top - board.application.stack_size, stack_top)
-        self.border: BorderPage | None = None
+        self.border: Border | None = None
         self._guarded: dict[int, int] = {}
         for memory in board.memory:
             if memory.kind == "ram":
@@ -133,7 +133,7 @@ class MemoryMap:
         if not origin < bottom < end:
             self._map_unknown(origin, end - origin, "rwx")
             return
-        border = (bottom - 1) & ~(PAGE - 1)
+        border = max((bottom - 2 * LARGEST_UNSEEN_MOVE) & ~(PAGE - 1), origin)
         block_end = border
         while block_end > origin:
             block = max(block_end - _GUARDED_BLOCK, origin)
@@ -141,18 +141,18 @@ class MemoryMap:
             self._map_unknown(block, size, "rx")
             self._guarded[block] = size
             block_end = block
-        self.border = BorderPage(self._engine, border, self.stack)
-        above = border + PAGE
+        above = (bottom + PAGE - 1) & ~(PAGE - 1)
+        self.border = Border(self._engine, border, above - border, self.stack)
         self._map_unknown(above, end - above, "rwx")
 
     def read(self, address: int, size: int) -> bytes | None:
         """Return what ``size`` bytes at ``address`` hold; None where the engine has no memory."""
         border = self.border
         end = address + size
-        if border is None or end <= border.base or border.base + PAGE <= address:
+        if border is None or end <= border.base or border.base + border.size <= address:
             return self._engine.read_memory(address, size)
         # The engine would make a call for each access to the border.
-        first, last = max(address, border.base), min(end, border.base + PAGE)
+        first, last = max(address, border.base), min(end, border.base + border.size)
         parts = (
             self._engine.read_memory(address, first - address),
             border.read_bytes(first - border.base, last - first),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +26,7 @@ from tests.unit.commands_support import (
     steps_of,
 )
 from tests.unit.renode_stand_in import SPEAK, UNTIL_QUIT, stand_in
+from toolchain.commands import renode as commands
 from toolchain.commands.build import build
 from toolchain.commands.renode import (
     Renode,
@@ -32,7 +36,8 @@ from toolchain.commands.renode import (
 )
 from toolchain.commands.session import Session, chosen_engine
 from toolchain.commands.verify import verify
-from toolchain.errors import UsageError, VerificationError
+from toolchain.console import PlainReporter
+from toolchain.errors import SimulatorUnavailableError, UsageError, VerificationError
 
 
 @pytest.fixture
@@ -126,6 +131,18 @@ def test_verify_finds_one_byte_that_is_another_in_renode(
         verify(session, [EDGE], [INT8], "release", renode=renode)
     assert "line 5 is" in str(caught.value)
     assert list(tmp_path.rglob("verify.json")) == []
+
+
+def test_no_image_is_built_in_an_engine_that_ends_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = SimpleNamespace(private=True)
+    monkeypatch.setattr(commands, "open_engine", lambda *_: nullcontext(engine))
+    with pytest.raises(SimulatorUnavailableError, match="needs a Docker Engine that stays"):
+        commands.make_renode_image(PlainReporter(io.StringIO()))
 
 
 @pytest.mark.parametrize(

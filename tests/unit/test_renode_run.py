@@ -6,6 +6,7 @@ nothing of firmwares: it writes what a test gives it to the file that it is told
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -189,16 +190,38 @@ def test_a_variable_that_names_nothing_is_an_error_even_with_one_on_the_path(
         find_renode(environ, PINS)
 
 
+HAS_THE_IMAGE = f'[ "$1" = info ] || {{ [ "$5" = {image_name(PINS)} ] && echo sha256:1; }}'
+
+
 def test_the_image_is_taken_where_an_engine_has_it(tmp_path: Path) -> None:
-    client = program_in(tmp_path / "bin", "docker", f'[ "$5" = {image_name(PINS)} ]')
+    client = program_in(tmp_path / "bin", "docker", HAS_THE_IMAGE)
     found = find_renode({"PATH": str(tmp_path / "bin")}, PINS)
     assert found == Program(str(client), image_name(PINS))
     command = found.command(tmp_path, "renode-1")
     assert command[:2] == (str(client), "run")
     assert command[-1] == image_name(PINS)
     assert f"{tmp_path}:/run/renode" in command
+    assert command[command.index("--user") + 1] == f"{os.getuid()}:{os.getgid()}"
     assert found.seen(tmp_path) == PurePosixPath("/run/renode")
     assert found.removal("renode-1") == (str(client), "rm", "--force", "renode-1")
+
+
+def test_the_image_is_found_in_a_rootless_engine_that_only_this_project_looks_for(
+    tmp_path: Path,
+) -> None:
+    socket = tmp_path / "docker.sock"
+    socket.touch()
+    only_there = f'[ "$1 $2" = "--host unix://{socket}" ] || exit 1; shift 2\n'
+    text = only_there + '[ "$1" = info ] && echo "[name=seccomp name=rootless]"\n' + HAS_THE_IMAGE
+    client = program_in(tmp_path / "bin", "docker", text)
+    environ = {"PATH": str(tmp_path / "bin"), "XDG_RUNTIME_DIR": str(tmp_path)}
+    found = find_renode(environ, PINS)
+    assert found == Program(str(client), image_name(PINS), f"unix://{socket}", rootless=True)
+    command = found.command(tmp_path, "renode-1")
+    assert command[:4] == (str(client), "--host", f"unix://{socket}", "run")
+    assert command[command.index("--user") + 1] == "0:0"
+    removal = (str(client), "--host", f"unix://{socket}", "rm", "--force", "renode-1")
+    assert found.removal("renode-1") == removal
 
 
 @pytest.mark.parametrize("docker", [None, "exit 1", "echo no daemon >&2; exit 125"])
@@ -211,7 +234,7 @@ def test_without_any_there_is_one_clear_error(tmp_path: Path, docker: str | None
     assert caught.value.exit_code == 39
     assert "--simulator unicorn" in str(caught.value)
     assert PINS.renode.version in str(caught.value)
-    reason = "no 'docker' on PATH" if docker is None else "does not have the image"
+    reason = "no 'docker' on PATH" if docker is None else "reaches has the image"
     assert reason in str(caught.value)
 
 

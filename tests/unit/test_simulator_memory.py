@@ -286,8 +286,8 @@ def test_a_word_over_the_edge_of_two_pages_is_kept() -> None:
     ("size", "operation", "lowest"),
     [
         pytest.param(0x2004, Raw((STR_R3_SP,)), BOTTOM - 4, id="one word too large"),
-        pytest.param(0x2100, Raw((STR_R3_SP,)), BOTTOM - 0x100, id="in the border page"),
-        pytest.param(0x2408, Raw((STR_R3_SP,)), BOTTOM - 0x408, id="past the border page"),
+        pytest.param(0x2100, Raw((STR_R3_SP,)), BOTTOM - 0x100, id="in the border"),
+        pytest.param(0x2408, Raw((STR_R3_SP,)), BOTTOM - 0x408, id="past the border"),
         pytest.param(0x1_0000, Raw((STR_R3_SP,)), TOP - 0x1_0000, id="far below"),
         pytest.param(0x2000, Raw((PUSH_R3,)), BOTTOM - 4, id="push"),
         pytest.param(0x1FD0, Raw(PUSH_ALL), BOTTOM - 8, id="push of many"),
@@ -343,9 +343,7 @@ def test_the_encodings_of_far_moves_are_those_of_their_assembly() -> None:
 
 
 @pytest.mark.parametrize(("code", "value"), FAR_MOVES.values(), ids=FAR_MOVES.keys())
-def test_a_stack_that_leaps_over_the_border_page_is_refused(
-    code: tuple[int, ...], value: int
-) -> None:
+def test_a_stack_that_leaps_over_the_border_is_refused(code: tuple[int, ...], value: int) -> None:
     # All that is below was written by the program itself, so that no page is watched any more.
     data = [Poke(place, 1) for place in range(BOTTOM - 0x4000, BOTTOM, 0x400)]
     message = refused(*data, Load(3, value), Blamed(Raw(code)))
@@ -392,7 +390,7 @@ def test_data_below_the_stack_may_be_written_up_to_its_end() -> None:
     assert run(fill, kept, DONE).console == "done\n"
 
 
-def test_a_write_over_an_already_written_border_page_is_still_seen() -> None:
+def test_a_write_over_an_already_written_border_is_still_seen() -> None:
     message = refused(Poke(BOTTOM - 4, 1), take(0x2000), Blamed(Raw((PUSH_R3,))))
     assert "the stack overflowed" in message
 
@@ -406,6 +404,16 @@ def test_the_end_of_the_stack_is_watched_wherever_it_lies_in_a_page(stack_size: 
     message = refused(data, take(stack_size), Blamed(Raw((PUSH_R3,))), board=board)
     assert f"was written {stack_size + 4} bytes below" in message
     assert run(data, take(stack_size), Raw((STR_R3_SP,)), DONE, board=board).console == "done\n"
+
+
+@pytest.mark.parametrize("stack_size", [0x1FF8, 0x1C00, 0x2010])
+def test_small_moves_are_seen_wherever_the_end_of_the_stack_lies_in_a_page(stack_size: int) -> None:
+    application = EDGE.application.model_copy(update={"stack_size": stack_size})
+    board = EDGE.model_copy(update={"application": application})
+    data = [Poke(TOP - stack_size - below, 1) for below in (4, 0x400, 0x800)]
+    twice = Raw(SMALLER_MOVES["sub sp, #0x1fc"][0] * 2)
+    message = refused(*data, take(stack_size), twice, Blamed(Raw((STR_R3_SP,))), board=board)
+    assert "the stack overflowed" in message
 
 
 def test_a_stack_as_large_as_the_ram_ends_at_the_end_of_the_ram() -> None:

@@ -228,7 +228,7 @@ def make_renode_image(reporter: Reporter) -> str:
 
     Raises:
         ImageBuildError: it cannot be built, perhaps because the archive's site does not answer.
-        SimulatorUnavailableError: there is no docker client.
+        SimulatorUnavailableError: there is no docker client, or no engine but a private one.
     """
     layout = project_layout()
     pins = load_pins(layout.project / PINS_FILE)
@@ -241,6 +241,13 @@ def make_renode_image(reporter: Reporter) -> str:
         )
     name = image_name(pins)
     with open_engine(layout, reporter) as engine, reporter.activity(f"building {name}"):
+        if engine.private:
+            raise SimulatorUnavailableError(
+                "the Renode image needs a Docker Engine that stays",
+                why="only the private one of this project answers, which ends with each command",
+                next_step="start Docker, or name an engine by DOCKER_HOST; or install Renode "
+                f"{pins.renode.version} itself",
+            )
         done = subprocess.run(
             build_arguments(pins, client, layout.project),
             env=os.environ | {"DOCKER_HOST": engine.address.url},

@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from toolchain.errors import SimulatorUnavailableError
+from toolchain.engine.discovery import candidates
+from toolchain.errors import EngineUnavailableError, SimulatorUnavailableError
 from toolchain.pins import Pins
 
 VARIABLE = "RENODE"
@@ -26,10 +27,14 @@ class Program:
     Attributes:
         path: the program, or the docker client.
         image: what the client runs; empty: ``path`` is Renode itself.
+        host: address of the engine that has the image; empty: the client's own choice.
+        rootless: whether that engine runs without root, so that a container's root is the user.
     """
 
     path: str
     image: str = ""
+    host: str = ""
+    rootless: bool = False
 
     def seen(self, folder: Path) -> PurePosixPath:
         """Return what a folder of this computer is called for Renode."""
@@ -45,17 +50,20 @@ class Program:
         if not self.image:
             return (self.path,)
         return (
-            *(self.path, "run", "--rm", "--init", "--interactive", "--name", container),
+            *_client(self.path, self.host),
+            *("run", "--rm", "--init", "--interactive", "--name", container),
             *("--network", "none", "--cap-drop", "ALL"),
             *("--security-opt", "no-new-privileges"),
-            *("--user", f"{os.getuid()}:{os.getgid()}"),
+            *("--user", "0:0" if self.rootless else f"{os.getuid()}:{os.getgid()}"),
             *("--volume", f"{folder}:{_FOLDER_IN_CONTAINER}"),
             self.image,
         )
 
     def removal(self, container: str) -> tuple[str, ...]:
         """Return the command that ends what the client may leave behind; empty: nothing."""
-        return (self.path, "rm", "--force", container) if self.image else ()
+        if not self.image:
+            return ()
+        return (*_client(self.path, self.host), "rm", "--force", container)
 
 
 def image_name(pins: Pins) -> str:
@@ -114,13 +122,17 @@ def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
     if found is not None:
         return Program(found)
     client = shutil.which("docker", path=environ.get("PATH", os.defpath))
-    if client is not None and _has_image(client, image_name(pins), environ):
-        return Program(client, image_name(pins))
+    if client is not None:
+        for host in ("", *_other_hosts(environ)):
+            program = Program(client, image_name(pins), host)
+            if _says(program, environ, "image", "inspect", "--format", "{{.Id}}", program.image):
+                options = _says(program, environ, "info", "--format", "{{.SecurityOptions}}")
+                return replace(program, rootless="name=rootless" in options)
     raise SimulatorUnavailableError(
         "Renode is not on this computer",
         why=f"there is no program 'renode' on PATH, {VARIABLE} is not set, and "
         + (
-            f"the Docker Engine that 'docker' reaches does not have the image {image_name(pins)}"
+            f"no Docker Engine that 'docker' reaches has the image {image_name(pins)}"
             if client
             else f"there is no 'docker' on PATH to run the image {image_name(pins)} with"
         ),
@@ -130,17 +142,32 @@ def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
     )
 
 
-def _has_image(client: str, image: str, environ: Mapping[str, str]) -> bool:
+def _client(path: str, host: str) -> tuple[str, ...]:
+    return (path, "--host", host) if host else (path,)
+
+
+def _other_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where ``images --renode`` may have put the image and the client does not look."""
+    try:
+        return tuple(each.url for each in candidates(environ) if each.socket is not None)
+    except EngineUnavailableError:
+        return ()
+
+
+def _says(program: Program, environ: Mapping[str, str], *arguments: str) -> str:
+    """Return what the client answers; empty: it does not."""
     try:
         done = subprocess.run(
-            (client, "image", "inspect", "--format", "{{.Id}}", image),
-            stdout=subprocess.DEVNULL,
+            (*_client(program.path, program.host), *arguments),
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
             env=dict(environ),
+            text=True,
+            errors="replace",
             timeout=_LOOK_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+        return ""
+    return "" if done.returncode else done.stdout.strip()
