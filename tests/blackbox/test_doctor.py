@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.blackbox.support import Checkout, sha256
 from tests.blackbox.test_json import checked
+from toolchain.errors import ProblemsFoundError
 
 
 def test_this_computer_is_looked_at_and_the_bundle_is_the_same_twice(
@@ -27,7 +28,7 @@ def test_this_computer_is_looked_at_and_the_bundle_is_the_same_twice(
 
 def test_a_problem_is_told_with_its_cure_and_an_exit_code_of_its_own(built: Checkout) -> None:
     done = built.invoke("doctor", HTTPS_PROXY="nowhere")
-    assert done.returncode == 36
+    assert done.returncode == ProblemsFoundError.exit_code
     lines = done.stdout.splitlines()
     (index,) = (n for n, line in enumerate(lines) if line.startswith("problem  proxies "))
     assert "next: give it as http://host:port" in lines[index + 1]
