@@ -946,6 +946,41 @@ def test(_context: Context, fast: bool = False, select: str = "") -> None:
 
 
 @task(
+    help={
+        "bundle": "also write what was found, without what is private, to this zip file",
+        "json": "print the result as JSON",
+    }
+)
+@_command
+def doctor(_context: Context, bundle: str = "", json: bool = False) -> None:
+    """Look at what a build needs of this computer, and say what to do about what is missing."""
+    from toolchain.doctor.bundle import support_bundle, write_bundle
+    from toolchain.doctor.checks import Surroundings, examine
+    from toolchain.errors import ProblemsFoundError
+    from toolchain.layout import project_layout
+    from toolchain.render import findings_text, shown_path
+
+    layout = project_layout()
+    findings = examine(Surroundings(layout))
+    problems = [each for each in findings if each.state == "problem"]
+    if bundle:
+        file = Path(bundle).expanduser().absolute()
+        write_bundle(file, support_bundle(layout, findings))
+    if json:
+        _show_json("doctor", healthy=not problems, findings=_dicts(findings))
+    else:
+        _show(findings_text(findings))
+        if bundle:
+            _show(f"\nwrote {shown_path(file)}; look into it before you give it away")
+    if problems:
+        error = ProblemsFoundError(
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} would hinder a build",
+            next_step="do what the list says beside each",
+        )
+        raise Exit(f"error: {error}", code=error.exit_code)
+
+
+@task(
     iterable=["job"],
     help={
         "job": "test, board, repro, release or renode; may be given again; all but renode if not"

@@ -26,6 +26,7 @@ from toolchain.commands.package import Packaged
 from toolchain.commands.repro import Reproduction
 from toolchain.commands.reproduce import Reproduced
 from toolchain.commands.train import Trained
+from toolchain.doctor.finding import Finding
 from toolchain.firmware.size import LayerSize, SizeReport
 from toolchain.images.sharing import PushedImage
 from toolchain.pins_check import PinState
@@ -240,6 +241,7 @@ def document_fields() -> Mapping[str, Fields]:
         "cache-import": _fields(Exchanged),
         "clean": {"removed": bool, "items": tuple[Removable, ...]},
         "pins": {"pins": tuple[PinState, ...]},
+        "doctor": {"healthy": bool, "findings": tuple[Finding, ...]},
         "error": {"error": str, "exit_code": int, "what": str, "why": str, "next": str},
     }
 

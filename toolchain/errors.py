@@ -246,6 +246,13 @@ class UnusableDataError(ToolchainError):
     cure = "Give data of the model's shape and type."
 
 
+class ProblemsFoundError(ToolchainError):
+    """``./invoke doctor`` found something that hinders a build."""
+
+    exit_code = 36
+    cure = "Do what the list says beside each problem."
+
+
 class UnpinnedToolError(ToolchainError):
     """The host engine's compiler or Python is missing, or is not the pinned one."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolchain.commands.train import Trained
     from toolchain.commands.verify import Verified, VerifiedFirmware
     from toolchain.commands.verify_cases import VerifiedCases
+    from toolchain.doctor.finding import Finding
     from toolchain.pins_check import PinState
 
 _BAR_WIDTH = 30
@@ -389,3 +390,16 @@ def pins_table(states: Sequence[PinState]) -> str:
         return summary
     headings = ["state", "name", "pinned", "offered", "pinned in", "note"]
     return "\n".join([table(headings, sorted(rows), frozenset()), "", summary])
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Return a line for each finding, and its cure below it."""
+    width = max((len(each.check) for each in findings), default=0)
+    states = max((len(each.state) for each in findings), default=0)
+    lines = []
+    for each in findings:
+        measured = f" ({each.measured})" if each.measured else ""
+        lines.append(f"{each.state:<{states}}  {each.check:<{width}}  {each.what}{measured}")
+        if each.cure and each.state != "ok":
+            lines.append(f"{'':<{states + width + 4}}next: {each.cure}")
+    return "\n".join(lines)

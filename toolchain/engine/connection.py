@@ -250,6 +250,39 @@ def open_engine(
         yield engine
 
 
+@contextmanager
+def answering_engine(
+    layout: Layout, *, environ: Mapping[str, str] = os.environ
+) -> Iterator[Engine | None]:
+    """Give the engine that answers now, started by whomever; None where none does.
+
+    Nothing is started or installed.
+
+    Raises:
+        EngineUnavailableError: the one that was chosen is on another machine, or may not be opened.
+        EngineTooOldError: its API is older than the pinned minimum.
+        PinsError: ``pins.toml`` cannot be read.
+    """
+    from toolchain.engine.private import private_paths
+
+    minimum_api = load_pins(layout.project / PINS_FILE).engine.minimum_api
+    own = private_paths(layout).socket
+    places = [(each, False) for each in candidates(environ)]
+    if own.exists():
+        places.append((Candidate("a private engine", f"unix://{own}"), True))
+    for candidate, private in places:
+        try:
+            engine = _connect(candidate, minimum_api, private=private)
+        except _NoAnswerError:
+            continue
+        try:
+            yield engine
+        finally:
+            engine.client.close()
+        return
+    yield None
+
+
 def _find(
     layout: Layout,
     reporter: Reporter,
