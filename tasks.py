@@ -106,6 +106,7 @@ _ARENA_HELP = "bytes of your own model's tensor arena; the smallest that works w
 _ENGINE_HELP = (
     "docker, host (this machine's own tools, not isolated), or auto: Docker if it can be had"
 )
+_RELEASE_ENGINE_HELP = "docker; a release is made in nothing else"
 _UNPINNED_HELP = "with --engine host: take a compiler that is not the pinned one"
 _SIMULATOR_HELP = "unicorn, this project's own, or renode, where that can be had"
 _BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
@@ -681,6 +682,7 @@ def repro(
         "representative": _REPRESENTATIVE_HELP,
         "inputs": _INPUTS_HELP,
         "version": "of the release; git's description of the checkout when not given, or 0",
+        "engine": _RELEASE_ENGINE_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     }
@@ -693,22 +695,23 @@ def package(
     representative: str = "",
     inputs: str = "",
     version: str = "",
+    engine: str = "docker",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Build, simulate, verify, and put a release of it into dist/: an archive for each board."""
     from toolchain.commands.build import find_targets
-    from toolchain.commands.package import chosen_version
+    from toolchain.commands.package import chosen_version, release_engine
     from toolchain.commands.package import package as run
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
     from toolchain.render import shown_path, table
 
-    layout = project_layout()
+    layout, place = project_layout(), release_engine(engine)
     boards = find_targets(layout, target)
     chosen = chosen_model(model, representative, inputs)
     named = chosen_version(layout.project, version)
-    with open_session(_reporter(quiet or json), engine=chosen_engine("docker")) as session:
+    with open_session(_reporter(quiet or json), engine=place) as session:
         done = run(session, boards, chosen, named)
     if json:
         _show_json("package", **dataclasses.asdict(done))
@@ -756,6 +759,7 @@ def verify_release(_context: Context, place: str, json: bool = False) -> None:
         "model": "the .keras file that it was made from; a .tflite file is in the release",
         "representative": "the data that it was quantised from",
         "inputs": "the inputs that it was verified on",
+        "engine": _RELEASE_ENGINE_HELP,
         "json": "print the result as JSON",
         "quiet": "print the result only",
     },
@@ -767,18 +771,21 @@ def reproduce(
     model: str = "",
     representative: str = "",
     inputs: str = "",
+    engine: str = "docker",
     json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Make a release again from its recorded pins and model, and compare every byte."""
+    from toolchain.commands.package import release_engine
     from toolchain.commands.reproduce import GivenPaths
     from toolchain.commands.reproduce import reproduce as run
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.commands.verify_release import verify_release as check
 
+    runs_in = release_engine(engine)
     release = check(Path(place).expanduser().absolute())
     given = GivenPaths(model, representative, inputs)
-    with open_session(_reporter(quiet or json), engine=chosen_engine("docker")) as session:
+    with open_session(_reporter(quiet or json), engine=runs_in) as session:
         done = run(session, release, given)
     if json:
         _show_json("reproduce", **dataclasses.asdict(done))
@@ -1047,6 +1054,7 @@ def cache_import(_context: Context, folder: str, json: bool = False) -> None:
 
 @task(
     help={
+        "dist": "also remove dist/, the packed release",
         "cache": "also remove downloads, step results, and the private engine with its images",
         "images": "also remove this project's images from the engine, beside those of this "
         "checkout, and what other builds of them left",
@@ -1059,13 +1067,14 @@ def clean(
     _context: Context,
     cache: bool = False,
     images: bool = False,
+    dist: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> None:
-    """Remove build/; with --cache also the user's cache, which all checkouts share."""
+    """Remove build/; with --dist the release, with --cache the cache that all checkouts share."""
     from toolchain.commands.clean import clean as run
 
-    done = run(_reporter(json), cache=cache, images=images, dry_run=dry_run)
+    done = run(_reporter(json), cache=cache, images=images, dist=dist, dry_run=dry_run)
     if json:
         _show_json("clean", removed=not dry_run, items=_dicts(done))
 

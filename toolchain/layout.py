@@ -27,6 +27,11 @@ class Layout:
         return self.project / "build"
 
     @property
+    def dist(self) -> Path:
+        """A packed release, and nothing else."""
+        return self.project / "dist"
+
+    @property
     def boards(self) -> Path:
         """One folder for each board."""
         return self.project / "boards"

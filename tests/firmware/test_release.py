@@ -16,7 +16,7 @@ from tests.unit.release_support import releasable
 from toolchain.boards import board_names
 from toolchain.commands.build import find_targets
 from toolchain.commands.options import chosen_model
-from toolchain.commands.package import DIST, package
+from toolchain.commands.package import package
 from toolchain.commands.reproduce import reproduce
 from toolchain.commands.session import Session, chosen_engine, open_session
 from toolchain.console import PlainReporter
@@ -88,7 +88,7 @@ def test_the_components_are_those_of_the_images(dist: Path) -> None:
 def test_the_archive_of_one_board_as_that_of_another_is_refused(
     dist: Path, layout: Layout, tmp_path: Path
 ) -> None:
-    folder = tmp_path / DIST
+    folder = tmp_path / "dist"
     shutil.copytree(dist, folder)
     edge = folder / f"tinyml-toolchain-{VERSION}-sparkfun_edge.zip"
     edge.write_bytes((folder / f"tinyml-toolchain-{VERSION}-stm32f746g_disco.zip").read_bytes())

@@ -95,3 +95,17 @@ def test_sizes_are_those_on_the_disk(layout: Layout) -> None:
     (done,) = module.clean(RecordingReporter(), cache=False)
     assert done.what == str(layout.build)
     assert 3_000_000 <= done.size_bytes < 3_100_000
+
+
+def test_a_release_goes_only_when_it_is_asked_for(layout: Layout) -> None:
+    layout.dist.mkdir()
+    (layout.dist / "archive.zip").write_bytes(bytes(10))
+    reporter = RecordingReporter()
+    assert [each.what for each in module.clean(reporter, cache=True)] != []
+    assert reporter.notes[-1] == f"{layout.dist} stays; --dist removes the release in it too"
+    assert (layout.dist / "archive.zip").exists()
+    (would,) = module.clean(RecordingReporter(), cache=False, dist=True, dry_run=True)
+    assert would.what == str(layout.dist)
+    assert layout.dist.exists()
+    module.clean(RecordingReporter(), cache=False, dist=True)
+    assert not layout.dist.exists()

@@ -35,13 +35,14 @@ from tests.unit.release_support import (
     with_member,
     write,
 )
-from toolchain.commands.package import DIST, chosen_version, package
+from toolchain.commands.package import chosen_version, package, release_engine
 from toolchain.commands.reproduce import GivenPaths, reproduce
+from toolchain.commands.session import EngineChoice
 from toolchain.digest import Digest
 from toolchain.errors import NotReproducibleError, UsageError, VerificationError
 from toolchain.pins import TRAIN_LOCK, load_pins, parse_lock, read_lock
 from toolchain.release.checks import CheckedRelease, check_release
-from toolchain.release.junit import Verdict, render_junit, verdicts
+from toolchain.release.junit import PERIOD_PARTS, Verdict, render_junit, verdicts
 from toolchain.release.manifest import (
     MANIFEST,
     PROVENANCE,
@@ -106,11 +107,11 @@ def test_dist_of_another_checkout_holds_the_same_bytes_and_nothing_else(
     release: Files, tmp_path: Path
 ) -> None:
     layout = releasable(tmp_path / "elsewhere")
-    write({"of yesterday": b""}, layout.project / DIST)
+    write({"of yesterday": b""}, layout.dist)
     with session_in(layout) as session:
         know_release(session)
         done = package(session, [EDGE], INT8, VERSION)
-    assert done.folder == layout.project / DIST
+    assert done.folder == layout.dist
     found = {path.name: path.read_bytes() for path in done.folder.iterdir()}
     assert found == release
     assert {name: Digest.of_bytes(data) for name, data in found.items()} == done.files
@@ -122,12 +123,12 @@ def test_dist_of_another_checkout_holds_the_same_bytes_and_nothing_else(
 
 def test_what_does_not_pass_is_not_packaged(tmp_path: Path) -> None:
     layout = releasable(tmp_path)
-    write({"of yesterday": b""}, layout.project / DIST)
+    write({"of yesterday": b""}, layout.dist)
     with session_in(layout) as session:
         know_release(session, test=hello_world_test(ONE_WRONG))
         with pytest.raises(VerificationError):
             package(session, [EDGE], INT8, VERSION)
-    assert [path.name for path in (layout.project / DIST).iterdir()] == ["of yesterday"]
+    assert [path.name for path in layout.dist.iterdir()] == ["of yesterday"]
 
 
 def test_the_manifest_tells_of_every_step_and_source(release: Files) -> None:
@@ -237,6 +238,32 @@ def test_the_components_are_valid_by_the_schema_of_the_format(release: Files) ->
     assert validator.validate_str(json.dumps(document)) is not None
 
 
+def test_the_provenance_is_read_by_the_parser_of_the_format(release: Files) -> None:
+    from google.protobuf.json_format import (  # type: ignore[import-untyped]
+        ParseDict,
+        ParseError,
+    )
+    from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
+    from in_toto_attestation.v1.statement import Statement
+    from in_toto_attestation.v1.statement_pb2 import Statement as Message
+
+    document = json.loads(release[PROVENANCE])
+    message = ParseDict(document, Message())
+    Statement.copy_from_pb(message).validate()
+    assert {each.name for each in message.subject} == {ARCHIVE, MANIFEST, SBOM}
+    # Fields that SLSA does not know are an error of this parser.
+    predicate = ParseDict(document["predicate"], Provenance())
+    assert predicate.run_details.builder.id == document["predicate"]["runDetails"]["builder"]["id"]
+    for each in predicate.build_definition.resolved_dependencies:
+        assert each.name
+        assert re.fullmatch("[0-9a-f]{64}", each.digest["sha256"])
+    with pytest.raises(ParseError):
+        ParseDict({**document["predicate"], "builder": {}}, Provenance())
+    document["subject"][0]["digest"] = {}
+    with pytest.raises(ValueError, match="digest"):
+        Statement.copy_from_pb(ParseDict(document, Message())).validate()
+
+
 def test_the_serial_number_follows_from_the_content() -> None:
     model = ReleasedModel(name="m", application="model_runner", sha256="1" * 64, given=())
     wheels = parse_lock(f"a-b==1 --hash=sha256:{'0' * 64}", "a lock")
@@ -259,31 +286,44 @@ def test_the_serial_number_follows_from_the_content() -> None:
         made("1", "what is that?\n")
 
 
-def test_each_verified_case_is_a_test_of_the_junit_file(release: Files) -> None:
+def test_the_junit_file_has_a_test_for_the_program_and_for_each_part_of_the_period(
+    release: Files,
+) -> None:
     root = ET.fromstring(members(release)["junit.xml"])
     (suite,) = root
     assert suite.attrib["name"] == "sparkfun_edge.sine_int8"
-    assert int(suite.attrib["tests"]) == len(suite) == 1 + 20
+    assert int(suite.attrib["tests"]) == len(suite) == 1 + PERIOD_PARTS
     assert {suite.attrib[name] for name in ("failures", "errors", "skipped")} == {"0"}
-    names = [case.attrib["name"] for case in suite]
-    assert names[:2] == ["test program: 256 of 256 outputs equal the reference", "input -128"]
+    names = [(case.attrib["classname"], case.attrib["name"]) for case in suite]
+    assert names[:2] == [
+        ("sparkfun_edge.sine_int8.test_program", "every input of the reference"),
+        ("sparkfun_edge.sine_int8.image", "x from 0.00 to 0.39"),
+    ]
     assert len(set(names)) == len(names)
+    said = [case.findtext("system-out") or "" for case in suite]
+    assert said[0].startswith("256 of 256 outputs equal those of ")
+    inferences = json.loads(members(release)["simulation.json"])["inferences"]
+    different = {(each["raw_in"], each["x_bits"]) for each in inferences}
+    assert sum(int(text.split()[0]) for text in said[1:]) == len(different) == 20
 
 
-def test_a_wrong_case_is_a_failure_and_an_unknown_one_is_skipped(release: Files) -> None:
+def test_a_wrong_inference_is_a_failure_and_what_is_unknown_is_skipped(release: Files) -> None:
     inside = members(release)
     simulated = json.loads(inside["simulation.json"])
-    simulated["inferences"][3]["raw_out"] += 1
-    found = verdicts(
-        inside["verify.json"], json.dumps(simulated).encode(), inside["reference.json"]
-    )
-    assert [each.name for each in found if each.failure] == [
-        f"input {simulated['inferences'][3]['raw_in']}"
-    ]
+    for field, more in (("raw_out", 1), ("y_bits", 1)):
+        changed = json.loads(inside["simulation.json"])
+        changed["inferences"][3][field] += more
+        found = verdicts(
+            inside["verify.json"], json.dumps(changed).encode(), inside["reference.json"]
+        )
+        (wrong,) = (each for each in found if each.failure)
+        assert wrong.failure.startswith(f"input {simulated['inferences'][3]['raw_in']} (x = ")
+        assert "1 of " in wrong.failure
     shorter = reference_json(pairs=dict(list(INT8_PAIRS.items())[:20]))
     found = verdicts(inside["verify.json"], inside["simulation.json"], shorter)
-    assert [each.name for each in found if not each.skipped][1:] == ["input -128", "input -115"]
-    suite = ET.fromstring(render_junit("a", (Verdict("b", failure="<&"), Verdict("c", "", "d"))))[0]
+    assert [each.name for each in found if not each.skipped][1:] == ["x from 0.00 to 0.39"]
+    made = render_junit("a", (Verdict("g", "b", failure="<&"), Verdict("g", "c", skipped="d")))
+    suite = ET.fromstring(made)[0]
     assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("1", "1")
     assert suite[0][0].attrib["message"] == "<&"
 
@@ -321,7 +361,7 @@ def test_a_release_is_made_again_with_the_same_bytes(release: Files, tmp_path: P
         done = reproduce(session, checked(release, tmp_path))
     assert done.version == VERSION
     assert set(done.files) == {ARCHIVE, SUMS, MANIFEST, PROVENANCE, SBOM}
-    assert not (layout.project / DIST).exists()
+    assert not layout.dist.exists()
 
 
 @pytest.mark.parametrize(
@@ -409,3 +449,11 @@ def test_the_version_is_what_git_says_of_the_checkout(tmp_path: Path) -> None:
 def test_a_version_that_cannot_be_in_a_files_name_is_refused(tmp_path: Path, version: str) -> None:
     with pytest.raises(UsageError, match="--version cannot be"):
         chosen_version(tmp_path, version)
+
+
+def test_a_release_is_made_in_docker_only() -> None:
+    assert release_engine("auto") == release_engine("docker") == EngineChoice("docker")
+    with pytest.raises(UsageError, match="every step ran in a pinned image"):
+        release_engine("host")
+    with pytest.raises(UsageError, match="there is no engine 'hots'"):
+        release_engine("hots")

@@ -31,18 +31,25 @@ class Removable:
 
 
 def clean(
-    reporter: Reporter, *, cache: bool, images: bool = False, dry_run: bool = False
+    reporter: Reporter,
+    *,
+    cache: bool,
+    images: bool = False,
+    dist: bool = False,
+    dry_run: bool = False,
 ) -> tuple[Removable, ...]:
-    """Remove ``build/``, with ``cache`` the user's cache, and with ``images`` old images.
+    """Remove ``build/``; with ``dist``, ``cache`` and ``images`` what these say.
 
-    The step cache is kept by default: the next build restores what it knows without running it.
-    Old images are those of this project that this checkout does not name; what a container uses,
+    A release may be the only copy of what was published, so it goes only when it is asked for. The
+    step cache is kept by default: the next build restores what it knows without running it. Old
+    images are those of this project that this checkout does not name; what a container uses,
     or another image stands on, stays.
 
     Args:
         reporter: told what went.
         cache: remove the user's cache too.
         images: remove old images too, from the engine that commands would use.
+        dist: remove the packed release too.
         dry_run: remove nothing.
 
     Returns:
@@ -62,7 +69,7 @@ def clean(
         stack.enter_context(project_lock(layout, reporter))
         if images:
             done += _clean_images(layout, reporter, dry_run=dry_run)
-        folders = [layout.build]
+        folders = [layout.build, *([layout.dist] if dist else [])]
         if cache:
             if not dry_run:
                 stack.enter_context(_unused_cache(layout))
@@ -70,6 +77,8 @@ def clean(
         done += _clean_folders(folders, reporter, dry_run=dry_run)
     if not done:
         reporter.note("there is nothing to remove")
+    if not dist and layout.dist.exists():
+        reporter.note(f"{layout.dist} stays; --dist removes the release in it too")
     return tuple(done)
 
 

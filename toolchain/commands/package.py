@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from toolchain.actions import OutputOf, RunRecord, Step, StepResult, publish
 from toolchain.boards import Board
 from toolchain.commands.options import DEFAULT_BUILD_TYPE
-from toolchain.commands.session import Session
+from toolchain.commands.session import EngineChoice, Session, chosen_engine
 from toolchain.commands.simulate import SimulatedRun, simulate_all
 from toolchain.commands.verify import Verified, verify
 from toolchain.digest import Digest
@@ -43,9 +43,6 @@ from toolchain.release.origin import image_kinds, origin
 from toolchain.release.provenance import render_provenance
 from toolchain.release.sbom import make_sbom
 from toolchain.release.sums import render_sums
-
-DIST = "dist"
-"""Folder of the checkout that holds one release."""
 
 UNKNOWN_VERSION = "0"
 """Version of a checkout that is none of git's."""
@@ -80,6 +77,26 @@ class Packaged:
     version: str
     folder: Path
     files: Mapping[str, Digest]
+
+
+def release_engine(name: str) -> EngineChoice:
+    """Return what the steps of a release run in: Docker, whatever else there is.
+
+    Args:
+        name: as ``--engine`` has it.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    if chosen_engine(name).name == "host":
+        raise UsageError(
+            "a release is not made with --engine host",
+            why="its provenance says that every step ran in a pinned image, without network; on "
+            "this machine's own tools that is not so",
+            next_step="leave --engine out where Docker can be had; elsewhere ./invoke build and "
+            "./invoke verify take --engine host, and ./invoke verify-release needs no engine",
+        )
+    return chosen_engine("docker")
 
 
 def chosen_version(project: Path, version: str) -> str:
@@ -149,7 +166,7 @@ def package(session: Session, boards: Sequence[Board], model: Model, version: st
     release = assemble(session, boards, model, version)
     store = session.runner.store
     files = {name: store.put_bytes(data) for name, data in sorted(release.files.items())}
-    folder = session.layout.project / DIST
+    folder = session.layout.dist
     publish(store, {PurePosixPath(name): digest for name, digest in files.items()}, folder)
     return Packaged(version, folder, files)
 

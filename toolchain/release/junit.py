@@ -1,15 +1,18 @@
-"""``junit.xml``: what was verified of a board's firmware, case by case, for tools that show tests.
+"""``junit.xml``: what was verified of a board's firmware, for tools that show tests.
 
-Made from the reports in the same archive, so that it can be made again and compared.
+The names of the tests are the same in every build of a model, so that such a tool can tell since
+when one fails; how many inputs were compared is in their output. Made from the reports in the same
+archive, so that it can be made again and compared.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,30 +23,46 @@ from toolchain.case_verification import (
     compare_cases,
     read_case_reference,
 )
-from toolchain.verification import Observation, Reference, agreement, read_reference
+from toolchain.verification import (
+    Observation,
+    Reference,
+    agreement,
+    float_of_bits,
+    read_reference,
+)
+
+PERIOD_PARTS = 16
+"""Into so many parts of the sine's period its inputs are put together, one test for each."""
+
+TEST_PROGRAM, IMAGE = "test_program", "image"
+"""Groups of tests: of the program that tries every input, and of the flashable image."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one case came to.
+    """What one test came to.
 
     Attributes:
-        name: says which case.
+        group: which program ran.
+        name: says of which inputs it is.
+        said: what was compared, and how much of it.
         failure: what is wrong; empty when nothing is.
-        skipped: why it was not compared; empty when it was.
+        skipped: why nothing was compared; empty when something was.
     """
 
+    group: str
     name: str
+    said: str = ""
     failure: str = ""
     skipped: str = ""
 
 
 def verdicts(verify: bytes, simulation: bytes, reference: bytes) -> tuple[Verdict, ...]:
-    """Compare what the simulated image printed with the reference, case by case.
+    """Compare what the simulated image printed with the reference.
 
     Of the sine, the first verdict is that of the test program, which tries every input of the
-    reference; then follows each input of the flashable image. Of a given model there is one for
-    each case that is built in.
+    reference; then follow the inputs of the flashable image, by parts of the period. Of a given
+    model there is one for each case that is built in.
 
     Args:
         verify: ``verify.json``.
@@ -75,11 +94,14 @@ def render_junit(suite: str, found: tuple[Verdict, ...]) -> bytes:
     root = ET.Element("testsuites", counts)
     element = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     for each in found:
-        case = ET.SubElement(element, "testcase", {"classname": suite, "name": each.name})
+        place = {"classname": f"{suite}.{each.group}", "name": each.name}
+        case = ET.SubElement(element, "testcase", place)
         if each.failure:
             ET.SubElement(case, "failure", {"message": each.failure})
         elif each.skipped:
             ET.SubElement(case, "skipped", {"message": each.skipped})
+        if each.said:
+            ET.SubElement(case, "system-out").text = each.said
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode")
     return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
@@ -88,28 +110,55 @@ def render_junit(suite: str, found: tuple[Verdict, ...]) -> bytes:
 def _of_test(test: Mapping[str, Any]) -> Verdict:
     cases, equal, allowed = test["cases"], test["equal"], test["allowed_difference"]
     largest = test["largest_difference"]
-    failure = "" if largest <= allowed else f"an output is {largest} from the reference"
-    return Verdict(f"test program: {equal} of {cases} outputs equal the reference", failure)
+    return Verdict(
+        TEST_PROGRAM,
+        "every input of the reference",
+        f"{equal} of {cases} outputs equal those of {test['judge']}",
+        "" if largest <= allowed else f"an output is {largest} from the reference",
+    )
 
 
 def _of_inferences(reference: Reference, inferences: list[Mapping[str, Any]]) -> Iterator[Verdict]:
-    seen: set[tuple[int, int]] = set()
+    parts: dict[int, dict[Observation, None]] = {}
     for each in inferences:
-        int8 = reference.kind == "int8"
         raw_in, raw_out = (
-            (each["raw_in"], each["raw_out"]) if int8 else (each["x_bits"], each["y_bits"])
+            (each["raw_in"], each["raw_out"])
+            if reference.kind == "int8"
+            else (each["x_bits"], each["y_bits"])
         )
-        if (raw_in, raw_out) in seen:
-            continue
-        seen.add((raw_in, raw_out))
-        name = f"input {raw_in}" if int8 else f"input 0x{raw_in:08x}"
-        found = agreement(reference, [Observation(raw_in, raw_out, each["x_bits"], each["y_bits"])])
-        if not found.known:
-            yield Verdict(name, skipped="the reference has no such input; the test program has")
-        elif not found.equal:
-            yield Verdict(name, f"the output {raw_out} is not the reference's")
-        else:
-            yield Verdict(name)
+        seen = Observation(raw_in, raw_out, each["x_bits"], each["y_bits"])
+        part = int(float_of_bits(seen.x_bits) / (2 * math.pi) * PERIOD_PARTS)
+        parts.setdefault(min(max(part, 0), PERIOD_PARTS - 1), {})[seen] = None
+    for part, found in sorted(parts.items()):
+        yield _of_part(reference, part, list(found))
+
+
+def _of_part(reference: Reference, part: int, seen: Sequence[Observation]) -> Verdict:
+    """Judge the different inferences of one part of the period."""
+    start, end = (at * 2 * math.pi / PERIOD_PARTS for at in (part, part + 1))
+    name = f"x from {start:.2f} to {end:.2f}"
+    found = agreement(reference, seen)
+    said = f"{found.equal} of {found.known} different inferences equal {reference.judge}"
+    if found.known < found.inferences:
+        said += f"; of {found.inferences - found.known} more the reference has no such input"
+    if found.known != found.equal or found.converted != found.inferences:
+        wrong = [each for each in seen if not _is_right(reference, each)]
+        first = wrong[0]
+        failure = (
+            f"input {first.raw_in} (x = {float_of_bits(first.x_bits):.6g}): the output "
+            f"{first.raw_out} is not the reference's, or not the y that was printed; "
+            f"{len(wrong)} of {len(seen)} inferences are wrong"
+        )
+        return Verdict(IMAGE, name, said, failure)
+    if not found.known:
+        why = "the reference has no such input; the test program has"
+        return Verdict(IMAGE, name, skipped=why)
+    return Verdict(IMAGE, name, said)
+
+
+def _is_right(reference: Reference, each: Observation) -> bool:
+    found = agreement(reference, [each])
+    return found.known == found.equal and found.converted == 1
 
 
 def _of_cases(reference: CaseReference, cases: list[Mapping[str, Any]]) -> Iterator[Verdict]:
@@ -121,4 +170,9 @@ def _of_cases(reference: CaseReference, cases: list[Mapping[str, Any]]) -> Itera
         alone = dataclasses.replace(reference, judged=(judged,), opinions={})
         outputs = tuple(bytes.fromhex(output) for output in each["outputs"])
         largest = compare_cases(alone, [outputs]).firmware.largest
-        yield Verdict(f"case {each['number']}", str(largest) if largest else "")
+        yield Verdict(
+            IMAGE,
+            f"case {each['number']}",
+            f"{sum(map(len, judged))} bytes of output compared with {reference.judge}",
+            str(largest) if largest else "",
+        )
