@@ -980,6 +980,17 @@ def doctor(_context: Context, bundle: str = "", json: bool = False) -> None:
         raise Exit(f"error: {error}", code=error.exit_code)
 
 
+@task(help={"out": "folder of the site, which is replaced; build/site when not given"})
+@_command
+def docs(_context: Context, out: str = "") -> None:
+    """Build the documentation site from docs/; a link that leads nowhere is an error."""
+    from toolchain.commands.docs import build_docs
+    from toolchain.render import shown_path
+
+    page = build_docs(_reporter(False), Path(out).expanduser().absolute() if out else None)
+    _show(f"open {shown_path(page)}")
+
+
 @task(
     iterable=["job"],
     help={

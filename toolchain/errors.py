@@ -287,6 +287,13 @@ class ReleaseInvalidError(ToolchainError):
     cure = "Do not use the release; fetch it again from whom you trust."
 
 
+class DocumentationError(ToolchainError):
+    """A page of the documentation has a mistake, such as a link that leads nowhere."""
+
+    exit_code = 49
+    cure = "Mend the page that the message names."
+
+
 class CancelledError(ToolchainError):
     """The user stopped the command; containers are gone and outputs are untouched."""
 

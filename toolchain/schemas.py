@@ -7,15 +7,19 @@ made from the types of these, so that they cannot say something else.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from invoke.collection import Collection
 
 from toolchain.boards import Board
 from toolchain.errors import UsageError
 from toolchain.release.manifest import Manifest
 
 FOLDER = PurePosixPath("docs/schemas")
+_PROJECT = Path(__file__).resolve().parent.parent
 ERRORS = PurePosixPath("docs/reference/errors.md")
 
 
@@ -52,6 +56,8 @@ _SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
 
 def render_schemas() -> Mapping[PurePosixPath, str]:
     """Return the text of each file that is made from the code, by its path in the checkout."""
+    from toolchain import reference
+    from toolchain.completion import described
     from toolchain.documents import document_fields, document_schema
     from toolchain.errors_table import errors_table
 
@@ -60,7 +66,28 @@ def render_schemas() -> Mapping[PurePosixPath, str]:
     return {
         FOLDER / name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas.items()
-    } | {ERRORS: errors_table()}
+    } | {
+        ERRORS: errors_table(),
+        reference.FOLDER / "commands.md": reference.commands_page(described(_tasks())),
+        reference.FOLDER / "board-toml.md": reference.board_page(),
+        reference.FOLDER / "pins-toml.md": reference.pins_page(),
+        reference.FOLDER / "json.md": reference.json_page(),
+        reference.FOLDER / "simulator.md": reference.simulator_page(_PROJECT / "simulator"),
+    }
+
+
+def _tasks() -> Collection:
+    """Return the tasks of ``tasks.py``, which is no module of the library."""
+    import importlib.util
+
+    known = sys.modules.get("tasks")
+    if known is None:
+        spec = importlib.util.spec_from_file_location("tasks", _PROJECT / "tasks.py")
+        assert spec is not None
+        assert spec.loader is not None
+        known = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(known)
+    return Collection.from_module(known)
 
 
 def stale_schemas(project: Path) -> tuple[Path, ...]:
