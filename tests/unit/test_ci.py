@@ -22,6 +22,9 @@ GITLAB = PROJECT / "docs" / "ci" / "gitlab-ci.yml"
 BOARDS = board_names(PROJECT / "boards")
 BY_NAME = {job.name: job for job in JOBS}
 
+COMPARED = ("--compare", "origin/main", "--markdown")
+"""What ``size`` is told on GitHub beside the board."""
+
 INVOKE = """#!/bin/sh
 echo "$TOOLCHAIN_REQUIRE_DOCKER $*" >> ran
 test "$1" != "$FAILS" || exit 38
@@ -34,12 +37,14 @@ def document(path: Path) -> dict[str, Any]:
 
 
 def commands(lines: list[str]) -> tuple[Command, ...]:
-    """Return the words after ``./invoke``; a job may also keep step results and tell sizes."""
+    """Return the words after ``./invoke``; a job may also keep step results, or tell why not."""
     found = []
     for line in lines:
         program, *words = shlex.split(line.partition(">>")[0])
-        assert program in {"./invoke", "gh"}, line
-        if program == "./invoke" and words[0] not in {"cache", "size"}:
+        assert program in {"./invoke", "gh", "echo"}, line
+        for extra in COMPARED if words[0] == "size" else ():
+            words = [word for word in words if word != extra]
+        if program == "./invoke" and words[0] != "cache":
             found.append(tuple(TARGET if word == "$TARGET" else word for word in words))
     return tuple(found)
 
@@ -96,6 +101,43 @@ def test_a_workflow_pins_its_actions_and_each_job_may_no_more_than_it_must(path:
         assert not publishes or commands(runs(job)) == ()
 
 
+def test_the_sizes_are_compared_with_main_in_the_jobs_summary() -> None:
+    job = document(CI)["jobs"]["board"]
+    (step,) = (each for each in job["steps"] if "./invoke size" in each.get("run", ""))
+    assert step["run"].endswith(f'{" ".join(COMPARED)} >> "$GITHUB_STEP_SUMMARY"')
+    assert step["continue-on-error"] is True
+    (checkout,) = (each for each in job["steps"] if "actions/checkout" in each.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0
+
+
+def test_only_a_missing_image_keeps_renode_from_running() -> None:
+    job = document(CI)["jobs"]["renode"]
+    assert "continue-on-error" not in job
+    _, image, told, *others = job["steps"]
+    assert image["continue-on-error"] is True
+    assert (told["if"], told["run"].split()[0]) == ("steps.image.outcome != 'success'", "echo")
+    assert {each["if"] for each in others} == {"steps.image.outcome == 'success'"}
+    assert not any("continue-on-error" in each for each in others)
+
+
+def test_a_release_is_attested_before_it_is_published_and_only_once_it_is_made() -> None:
+    publish = document(RELEASE)["jobs"]["publish"]
+    assert publish["needs"] == "make"
+    done = [each.get("uses", each.get("run", "")) for each in publish["steps"]]
+    assert [each.split("@")[0].split()[0] for each in done] == [
+        "actions/download-artifact",
+        "actions/attest-build-provenance",
+        "gh",
+    ]
+
+
+@pytest.mark.parametrize("path", [CI, RELEASE], ids=lambda path: path.name)
+def test_each_job_ends_some_time_and_an_action_is_of_one_version_everywhere(path: Path) -> None:
+    assert all(0 < job["timeout-minutes"] <= 120 for job in document(path)["jobs"].values())
+    used = re.findall(r"uses: (\S+)@(\S+) # (v[0-9.]+)", CI.read_text() + RELEASE.read_text())
+    assert len({action for action, _, _ in used}) == len(set(used)) == 5
+
+
 def ran(folder: Path) -> list[str]:
     return (folder / "ran").read_text().splitlines()
 
@@ -115,7 +157,7 @@ def test_ci_runs_every_job_for_every_board(project: Path, monkeypatch: pytest.Mo
     assert [job.name for job in jobs] == ["test", "board", "repro", "release"]
     assert ran(project) == [f"1 {each.removeprefix('./invoke ')}" for each in told]
     assert "./invoke build --target b" in told
-    assert len(told) == 3 + 2 * 3 + 1 + 3
+    assert len(told) == 3 + 2 * 4 + 1 + 3
 
 
 def test_ci_ends_with_the_first_failure(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ JOBS: tuple[Job, ...] = (
             ("build", "--target", TARGET),
             ("simulate", "--target", TARGET),
             ("verify", "--target", TARGET),
+            ("size", "--target", TARGET),
         ),
     ),
     Job("repro", (("repro", "--target", "all"),)),
@@ -69,7 +70,10 @@ JOBS: tuple[Job, ...] = (
         optional=True,
     ),
 )
-"""What the workflows run; a test compares them with this."""
+"""What the workflows run; a test compares them with this.
+
+On GitHub ``size`` also compares with main, for the job's summary.
+"""
 
 
 def chosen_jobs(names: Sequence[str]) -> tuple[Job, ...]:
