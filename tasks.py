@@ -1111,3 +1111,14 @@ def pins(_context: Context, check: bool = False, update: bool = False, json: boo
         return
     for line in command.update(_reporter(False)):
         _show(line)
+
+
+@task(positional=["shell"], help={"shell": "bash, zsh or fish"})
+@_command
+def completion(_context: Context, shell: str) -> None:
+    """Print the script by which a shell completes tasks, options, boards and models."""
+    from invoke.collection import Collection
+
+    from toolchain.completion import described, script
+
+    _show(script(shell, described(Collection.from_module(sys.modules[__name__]))).rstrip())

@@ -19,7 +19,7 @@ from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.boards import Board, find_board
 from toolchain.commands.session import make_pipeline
 from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
-from toolchain.console import PlainReporter
+from toolchain.console import VERBOSE_VARIABLE, PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
 from toolchain.images import Kind, image_name, project_pins
@@ -34,6 +34,10 @@ from toolchain.pipeline import MODELS, Model, Pipeline
 # How long an example takes says nothing of the code on a machine that others use too.
 settings.register_profile("toolchain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("toolchain")
+
+# What a CI's surroundings make of progress would be in what the tests look at.
+for _name in ("GITHUB_ACTIONS", "GITLAB_CI", VERBOSE_VARIABLE):
+    os.environ.pop(_name, None)
 
 NO_ENGINE = "not run: there is no Docker Engine (./invoke test says what to do)"
 

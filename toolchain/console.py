@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+VERBOSE_VARIABLE = "TOOLCHAIN_VERBOSE"
+"""When set, as ``--verbose`` does, details are told too."""
+
 _QUIET_SECONDS = 2.0
 _REPEAT_SECONDS = 30.0
 _DRAW_SECONDS = 0.2
@@ -78,6 +81,11 @@ class PlainReporter:
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._lock = threading.Lock()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether only warnings are told."""
+        return self._quiet
 
     def line(self, text: str) -> None:
         """Write one line at once."""
@@ -203,6 +211,37 @@ class TerminalReporter(PlainReporter):
                 with self._lock:
                     self._erase()
                     self._stream.flush()
+
+
+def is_verbose() -> bool:
+    """Return whether the user asked for details."""
+    return bool(os.environ.get(VERBOSE_VARIABLE))
+
+
+@contextmanager
+def group(reporter: Reporter, title: str) -> Iterator[None]:
+    """Let GitHub and GitLab fold away, under a title, what is told while the block runs.
+
+    Nothing is said elsewhere, nor by a quiet reporter.
+    """
+    if not isinstance(reporter, PlainReporter) or reporter.is_quiet:
+        yield
+        return
+    begin, end = "", ""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        begin, end = f"::group::{title}", "::endgroup::"
+    elif os.environ.get("GITLAB_CI") == "true":
+        name, start = title.replace(" ", "_"), "\x1b[0K"
+        begin = f"{start}section_start:{int(time.time())}:{name}\r{start}{title}"
+    if begin:
+        reporter.line(begin)
+    try:
+        yield
+    finally:
+        if begin and not end:
+            end = f"{start}section_end:{int(time.time())}:{name}\r{start}"
+        if end:
+            reporter.line(end)
 
 
 def make_reporter(*, quiet: bool = False) -> PlainReporter:

@@ -20,10 +20,15 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
+from toolchain.commands.failure import DEBUG_VARIABLE
+from toolchain.console import VERBOSE_VARIABLE
 from toolchain.errors import UsageError
 
 READER_GONE = 141
 """Exit code of a program whose reader closed the pipe, as shells report SIGPIPE."""
+
+EVERYWHERE = {"--verbose": VERBOSE_VARIABLE, "--debug": DEBUG_VARIABLE}
+"""Options that every task takes, and the variables that do the same."""
 
 _UNKNOWN = re.compile(r"No idea what (['\"])(?P<word>.*)\1 is!", re.DOTALL)
 _MISSING = re.compile(r"'(?P<task>.*)' did not receive .*: (?P<names>.*)", re.DOTALL)
@@ -93,6 +98,7 @@ class _Command(Program):
             self.print_columns(options)
         else:
             print(f"{self.leading_indent}none\n")
+        print("Every task takes --verbose, for details, and --debug, for where a failure happened.")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -164,6 +170,10 @@ def _close(word: str, known: Iterable[str]) -> list[str]:
 def main() -> None:
     """Run the command line ``[program, root of the checkout, word, ...]`` of this process."""
     root, *words = sys.argv[1:]
+    for option, variable in EVERYWHERE.items():
+        if option in words:
+            words.remove(option)
+            os.environ[variable] = "1"
     program = _Command(name="TinyML toolchain", binary="./invoke", config_class=_OwnSettings)
     try:
         try:

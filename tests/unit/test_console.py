@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
 import pty
+import re
 import select
 import struct
 import sys
@@ -196,3 +198,37 @@ def test_the_reporter_suits_standard_error(
     monkeypatch.delenv("TERM")
     assert type(make_reporter()) is PlainReporter
     terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "begin", "end"),
+    [
+        ("GITHUB_ACTIONS", r"::group::steps\n", r"::endgroup::\n"),
+        (
+            "GITLAB_CI",
+            "\x1b\\[0Ksection_start:[0-9]+:steps\r\x1b\\[0Ksteps\n",
+            "\x1b\\[0Ksection_end:[0-9]+:steps\r\x1b\\[0K\n",
+        ),
+        ("NOTHING", "", ""),
+    ],
+)
+def test_a_ci_folds_what_is_told_away(
+    monkeypatch: pytest.MonkeyPatch, variable: str, begin: str, end: str
+) -> None:
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "true")
+    stream = io.StringIO(newline="")
+    reporter = PlainReporter(stream)
+    with contextlib.suppress(ZeroDivisionError), console.group(reporter, "steps"):
+        reporter.step("done")
+        raise ZeroDivisionError
+    assert re.fullmatch(f"{begin}  done\n{end}", stream.getvalue())
+
+
+def test_a_quiet_reporter_has_nothing_to_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    stream = io.StringIO()
+    with console.group(PlainReporter(stream, quiet=True), "steps"):
+        pass
+    assert stream.getvalue() == ""

@@ -333,7 +333,7 @@ class Runner:
             ):
                 self.store.put_bytes(message)
             started = time.monotonic()
-            with self._reporter.activity(action.step.name) as activity:
+            with self._reporter.activity(self._title(action.step.name)) as activity:
                 outputs = executor.run(action, activity.update)
             result = ActionResult(
                 outputs, time.monotonic() - started, executor.made_by(action.step.image)
@@ -343,6 +343,11 @@ class Runner:
             events.put(_Ended(action, None, error))
         else:
             events.put(_Ended(action, result, None))
+
+    def _title(self, name: str) -> str:
+        """Return what a running step is called: with how long it took the last time."""
+        last = self._history.last(name)
+        return f"{name}, about {last.seconds:.0f} s" if last and last.seconds >= 2 else name
 
     def _take(self, run: _Run, ended: _Ended) -> None:
         run.workers.pop(ended.action.step.name).join()

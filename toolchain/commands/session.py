@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from toolchain.actions import Executor, Runner, project_lock
-from toolchain.console import Reporter
+from toolchain.console import Reporter, group
 from toolchain.errors import (
     EngineTooOldError,
     EngineUnavailableError,
@@ -146,6 +146,7 @@ def open_session(
     image = tools().image if choice.allow_unpinned else None
     pipeline = make_pipeline(layout, pins, training, image)
     with ExitStack() as stack:
+        stack.enter_context(group(reporter, "steps"))
         stack.enter_context(project_lock(layout, reporter))
 
         def make_executor() -> Executor:

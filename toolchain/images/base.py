@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from toolchain.console import Reporter
+from toolchain.console import Reporter, is_verbose
 from toolchain.engine.connection import CALL_SECONDS, Engine
 from toolchain.engine.host_packages import install_packages, may_install
 from toolchain.errors import DiskFullError, ImageBuildError
@@ -63,7 +63,10 @@ def make_base(
     if not problem:
         reporter.step(f"base: pulled {debian.registry_image}")
         return
-    reporter.note(f"no image registry answers ({problem}); bootstrapping Debian {debian.suite}")
+    detail = f" ({problem})" if is_verbose() else ""
+    reporter.note(
+        f"no image registry answers{detail}: the base is made of Debian {debian.suite}'s packages"
+    )
     with tempfile.TemporaryDirectory(dir=_made(layout.cache), prefix=BASE_PREFIX) as folder:
         archive = Path(folder) / "base.tar"
         bootstrap(archive, debian, reporter, environ)

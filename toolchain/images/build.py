@@ -52,6 +52,15 @@ NEEDED_BYTES: Mapping[Kind, int] = {
 }
 """Free space asked for before an image is made: downloads, the build's stages, the image itself."""
 
+PURPOSES: Mapping[Kind, str] = {
+    "base": "Debian, which the others stand on",
+    "train": "Python with TensorFlow, 400 MB to fetch",
+    "cross": "the Arm compiler and TensorFlow Lite Micro, 600 MB to fetch",
+    "host": "a compiler for this computer, which judges your own model's firmware, 60 MB to fetch",
+    "notebook": "Jupyter, 60 MB to fetch",
+}
+"""What each image is for, told when it is made; fetched is only what is not there yet."""
+
 _LOG_LINES = 400
 _SHOWN_LINES = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -238,6 +247,8 @@ class _Maker:
             return name
         if self._pull(kind, name, content):
             return name
+        if kind != "base":
+            self.reporter.note(f"the {kind} image is made now, once: {PURPOSES[kind]}")
         definition = image_definition(kind, self.pins)
         parent = self.ensure(definition.parent) if definition.parent else ""
         self._require_space(kind)
