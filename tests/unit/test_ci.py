@@ -13,8 +13,8 @@ import pytest
 
 from tests.unit.commands_support import PROJECT
 from toolchain.boards import board_names
-from toolchain.commands.ci import JOBS, TARGET, Command, chosen_jobs, run_ci
-from toolchain.errors import UsageError
+from toolchain.commands.ci import JOBS, SUMMARY_VARIABLE, TARGET, Command, chosen_jobs, run_ci
+from toolchain.errors import DigestMismatchError, NetworkError, UsageError
 
 CI = PROJECT / ".github" / "workflows" / "ci.yml"
 RELEASE = PROJECT / ".github" / "workflows" / "release.yml"
@@ -22,9 +22,12 @@ GITLAB = PROJECT / "docs" / "ci" / "gitlab-ci.yml"
 BOARDS = board_names(PROJECT / "boards")
 BY_NAME = {job.name: job for job in JOBS}
 
+COMPARED = ("--compare", "origin/main", "--markdown")
+"""What ``size`` is told on GitHub beside the board."""
+
 INVOKE = """#!/bin/sh
 echo "$TOOLCHAIN_REQUIRE_DOCKER $*" >> ran
-test "$1" != "$FAILS" || exit 38
+test "$1" != "$FAILS" || exit "${CODE:-38}"
 """
 
 
@@ -34,12 +37,14 @@ def document(path: Path) -> dict[str, Any]:
 
 
 def commands(lines: list[str]) -> tuple[Command, ...]:
-    """Return the words after ``./invoke``; a job may also keep step results and tell sizes."""
+    """Return the words after ``./invoke``; a job may also keep step results."""
     found = []
     for line in lines:
         program, *words = shlex.split(line.partition(">>")[0])
         assert program in {"./invoke", "gh"}, line
-        if program == "./invoke" and words[0] not in {"cache", "size"}:
+        for extra in COMPARED if words[0] == "size" else ():
+            words = [word for word in words if word != extra]
+        if program == "./invoke" and words[0] != "cache":
             found.append(tuple(TARGET if word == "$TARGET" else word for word in words))
     return tuple(found)
 
@@ -52,7 +57,10 @@ def test_each_job_of_github_runs_the_commands_of_the_job_of_that_name() -> None:
     jobs = document(CI)["jobs"]
     assert set(jobs) == set(BY_NAME)
     for name, job in jobs.items():
-        assert commands(runs(job)) == BY_NAME[name].commands, name
+        wanted = BY_NAME[name].commands
+        if BY_NAME[name].optional:
+            wanted = (("ci", "--job", name),)
+        assert commands(runs(job)) == wanted, name
     assert document(CI)["env"]["TOOLCHAIN_REQUIRE_DOCKER"] == "1"
 
 
@@ -96,6 +104,33 @@ def test_a_workflow_pins_its_actions_and_each_job_may_no_more_than_it_must(path:
         assert not publishes or commands(runs(job)) == ()
 
 
+def test_the_sizes_are_compared_with_main_in_the_jobs_summary() -> None:
+    job = document(CI)["jobs"]["board"]
+    (step,) = (each for each in job["steps"] if "./invoke size" in each.get("run", ""))
+    assert step["run"].endswith(f'{" ".join(COMPARED)} >> "$GITHUB_STEP_SUMMARY"')
+    assert step["continue-on-error"] is True
+    (checkout,) = (each for each in job["steps"] if "actions/checkout" in each.get("uses", ""))
+    assert checkout["with"]["fetch-depth"] == 0
+
+
+def test_a_release_is_attested_before_it_is_published_and_only_once_it_is_made() -> None:
+    publish = document(RELEASE)["jobs"]["publish"]
+    assert publish["needs"] == "make"
+    done = [each.get("uses", each.get("run", "")) for each in publish["steps"]]
+    assert [each.split("@")[0].split()[0] for each in done] == [
+        "actions/download-artifact",
+        "actions/attest-build-provenance",
+        "gh",
+    ]
+
+
+@pytest.mark.parametrize("path", [CI, RELEASE], ids=lambda path: path.name)
+def test_each_job_ends_some_time_and_an_action_is_of_one_version_everywhere(path: Path) -> None:
+    assert all(0 < job["timeout-minutes"] <= 120 for job in document(path)["jobs"].values())
+    used = re.findall(r"uses: (\S+)@(\S+) # (v[0-9.]+)", CI.read_text() + RELEASE.read_text())
+    assert len({action for action, _, _ in used}) == len(set(used)) == 5
+
+
 def ran(folder: Path) -> list[str]:
     return (folder / "ran").read_text().splitlines()
 
@@ -115,7 +150,7 @@ def test_ci_runs_every_job_for_every_board(project: Path, monkeypatch: pytest.Mo
     assert [job.name for job in jobs] == ["test", "board", "repro", "release"]
     assert ran(project) == [f"1 {each.removeprefix('./invoke ')}" for each in told]
     assert "./invoke build --target b" in told
-    assert len(told) == 3 + 2 * 3 + 1 + 3
+    assert len(told) == 3 + 2 * 4 + 1 + 3
 
 
 def test_ci_ends_with_the_first_failure(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +158,29 @@ def test_ci_ends_with_the_first_failure(project: Path, monkeypatch: pytest.Monke
     told: list[str] = []
     assert run_ci(project, chosen_jobs(("board", "release")), ("a", "b"), told.append) == 38
     assert told[-1] == "./invoke verify --target a"
+
+
+def test_an_optional_job_is_left_out_where_a_site_does_not_answer(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary"
+    monkeypatch.setenv(SUMMARY_VARIABLE, str(summary))
+    monkeypatch.setenv("FAILS", "images")
+    monkeypatch.setenv("CODE", str(NetworkError.exit_code))
+    told: list[str] = []
+    assert run_ci(project, chosen_jobs(("renode", "repro")), ("a",), told.append) == 0
+    assert ran(project) == ["1 images --renode", "1 repro --target all"]
+    assert "the rest of the job renode is not run" in told[1]
+    assert summary.read_text() == f"{told[1]}\n"
+    # Whatever else is wrong fails it, and a job that is not optional is never left out.
+    for job, fails, code in (
+        ("renode", "images", DigestMismatchError.exit_code),
+        ("renode", "verify", 38),
+        ("repro", "repro", NetworkError.exit_code),
+    ):
+        monkeypatch.setenv("FAILS", fails)
+        monkeypatch.setenv("CODE", str(code))
+        assert run_ci(project, chosen_jobs((job,)), ("a",), told.append) == code
 
 
 def test_a_job_that_is_none_is_told_with_those_that_are() -> None:

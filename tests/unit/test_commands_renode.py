@@ -37,7 +37,15 @@ from toolchain.commands.renode import (
 from toolchain.commands.session import Session, chosen_engine
 from toolchain.commands.verify import verify
 from toolchain.console import PlainReporter
-from toolchain.errors import SimulatorUnavailableError, UsageError, VerificationError
+from toolchain.errors import (
+    DigestMismatchError,
+    ImageBuildError,
+    NetworkError,
+    SimulatorUnavailableError,
+    ToolchainError,
+    UsageError,
+    VerificationError,
+)
 
 
 @pytest.fixture
@@ -143,6 +151,32 @@ def test_no_image_is_built_in_an_engine_that_ends_with_the_command(
     monkeypatch.setattr(commands, "open_engine", lambda *_: nullcontext(engine))
     with pytest.raises(SimulatorUnavailableError, match="needs a Docker Engine that stays"):
         commands.make_renode_image(PlainReporter(io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("curl: (6) Could not resolve host: a.example", NetworkError),
+        ("curl: (22) The requested URL returned error: 503", NetworkError),
+        ("curl: (22) The requested URL returned error: 404", ImageBuildError),
+        ("failed to do request: dial tcp: lookup a.example", NetworkError),
+        ("sha256sum: WARNING: 1 computed checksum did NOT match", DigestMismatchError),
+        ("tar: Child returned status 1", ImageBuildError),
+    ],
+)
+def test_it_is_told_whether_a_site_the_archive_or_the_build_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, error: type[ToolchainError]
+) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    address = SimpleNamespace(url="unix:///none")
+    engine = SimpleNamespace(private=False, address=address)
+    monkeypatch.setattr(commands, "open_engine", lambda *_: nullcontext(engine))
+    with pytest.raises(ToolchainError) as caught:
+        commands.make_renode_image(PlainReporter(io.StringIO()))
+    assert type(caught.value) is error
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(

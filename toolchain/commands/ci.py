@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
-from toolchain.errors import UsageError
+from toolchain.errors import NetworkError, UsageError
 
 Command: TypeAlias = tuple[str, ...]
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+"""Names the file that GitHub shows above a job's log."""
 
 TARGET = "{target}"
 """Stands for each board in the commands of a job that runs once for each."""
@@ -27,7 +30,7 @@ class Job:
         commands: words after ``./invoke``, in order; ``TARGET`` among them where the job runs once
             for each board.
         optional: whether it needs what a machine may do without, as Renode; then it is run only
-            when it is asked for by name.
+            when it is asked for by name, and left out where a site that it needs does not answer.
     """
 
     name: str
@@ -55,6 +58,7 @@ JOBS: tuple[Job, ...] = (
             ("build", "--target", TARGET),
             ("simulate", "--target", TARGET),
             ("verify", "--target", TARGET),
+            ("size", "--target", TARGET),
         ),
     ),
     Job("repro", (("repro", "--target", "all"),)),
@@ -69,7 +73,10 @@ JOBS: tuple[Job, ...] = (
         optional=True,
     ),
 )
-"""What the workflows run; a test compares them with this."""
+"""What the workflows run; a test compares them with this.
+
+On GitHub ``size`` also compares with main, for the job's summary.
+"""
 
 
 def chosen_jobs(names: Sequence[str]) -> tuple[Job, ...]:
@@ -94,24 +101,42 @@ def run_ci(
 ) -> int:
     """Run every command until one fails; return its exit code, or 0.
 
+    An optional job of which a command ends with ``NetworkError``'s exit code is left out. That is
+    told, and written to the job's summary on GitHub.
+
     Args:
         project: the checkout.
         jobs: what to run.
         targets: the boards, for each of which a job may run.
         announce: told each command before it runs.
     """
-    environment = {**os.environ, REQUIRE_DOCKER_VARIABLE: "1"}
-    commands = [
-        command
-        for job in jobs
-        for target in (targets if job.per_target else ("",))
-        for command in job.for_target(target)
-    ]
-    for arguments in commands:
-        announce(f"./invoke {' '.join(arguments)}")
-        done = subprocess.run(
-            [str(project / "invoke"), *arguments], cwd=project, env=environment, check=False
-        )
-        if done.returncode:
-            return done.returncode
+    for job in jobs:
+        for target in targets if job.per_target else ("",):
+            for arguments in job.for_target(target):
+                announce(f"./invoke {' '.join(arguments)}")
+                code = _run(project, arguments)
+                if job.optional and code == NetworkError.exit_code:
+                    left_out = (
+                        f"the rest of the job {job.name} is not run: what it needs cannot be "
+                        f"fetched, as ./invoke {' '.join(arguments)} says"
+                    )
+                    announce(left_out)
+                    _add_to_summary(left_out)
+                    break
+                if code:
+                    return code
     return 0
+
+
+def _run(project: Path, arguments: Command) -> int:
+    environment = {**os.environ, REQUIRE_DOCKER_VARIABLE: "1"}
+    return subprocess.run(
+        [str(project / "invoke"), *arguments], cwd=project, env=environment, check=False
+    ).returncode
+
+
+def _add_to_summary(text: str) -> None:
+    summary = os.environ.get(SUMMARY_VARIABLE)
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")

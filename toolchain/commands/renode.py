@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -17,8 +18,11 @@ from toolchain.console import Reporter
 from toolchain.digest import Digest
 from toolchain.engine import open_engine
 from toolchain.errors import (
+    DigestMismatchError,
     ImageBuildError,
+    NetworkError,
     SimulatorUnavailableError,
+    ToolchainError,
     UsageError,
     VerificationError,
 )
@@ -27,6 +31,14 @@ from toolchain.pins import PINS_FILE, load_pins
 from toolchain.renode import SIMULATORS
 from toolchain.renode.program import Program, build_arguments, find_renode, image_name
 from toolchain.renode.run import RenodeRequest, RenodeResult, run_in_renode
+
+_OTHER_ARCHIVE = "computed checksum did NOT match"
+
+_UNREACHED = re.compile(
+    r"curl: \((5|6|7|28|35|52|55|56)\)|curl: \(22\).* (403|429|5\d\d)\b|Temporary failure resolving"
+    r"|dial tcp|no such host|i/o timeout|TLS handshake timeout|connection (refused|reset)"
+)
+"""What tells that something could not be reached; 403 is what many proxies say of a site."""
 
 _SHOWN_LINES = 8
 
@@ -223,11 +235,36 @@ def _case_json(line: CaseLine) -> dict[str, object]:
     return {"number": line.number, "equal": line.equal, "outputs": outputs}
 
 
+def _build_failure(output: str) -> ToolchainError:
+    """Say what ended the build, by what curl, apt, sha256sum and docker write."""
+    said = "".join(f"\n    {line}" for line in output.strip().splitlines()[-_SHOWN_LINES:])
+    if _OTHER_ARCHIVE in output:
+        return DigestMismatchError(
+            "the archive of Renode is not the one that pins.toml names",
+            why=f"its sha256 is another one:{said}",
+            next_step="run it again; if it stays, do not use what the site or a proxy gives out",
+        )
+    if _UNREACHED.search(output):
+        return NetworkError(
+            "what the Renode image is made of cannot be fetched",
+            why="its base comes from an image registry and its archive from Renode's own site, "
+            f"which both must answer:{said}",
+            next_step="build it on a machine where they do, or use --simulator unicorn",
+        )
+    return ImageBuildError(
+        "the Renode image could not be built",
+        why=f"docker build says:{said}",
+        next_step="if it stays, use --simulator unicorn",
+    )
+
+
 def make_renode_image(reporter: Reporter) -> str:
     """Build the image of ``docker/renode.Dockerfile`` and return its name.
 
     Raises:
-        ImageBuildError: it cannot be built, perhaps because the archive's site does not answer.
+        NetworkError: the archive's site, the registry or a mirror does not answer.
+        DigestMismatchError: the archive is not the pinned one.
+        ImageBuildError: it cannot be built for another reason.
         SimulatorUnavailableError: there is no docker client, or no engine but a private one.
     """
     layout = project_layout()
@@ -257,11 +294,5 @@ def make_renode_image(reporter: Reporter) -> str:
             check=False,
         )
     if done.returncode:
-        said = "".join(f"\n    {line}" for line in done.stderr.strip().splitlines()[-_SHOWN_LINES:])
-        raise ImageBuildError(
-            "the Renode image could not be built",
-            why=f"its base comes from an image registry and its archive from Renode's own site, "
-            f"which both must answer:{said}",
-            next_step="build it on a machine where they do, or use --simulator unicorn",
-        )
+        raise _build_failure(f"{done.stdout}\n{done.stderr}")
     return name
