@@ -1128,8 +1128,7 @@ def pins(_context: Context, check: bool = False, update: bool = False, json: boo
 @_command
 def completion(_context: Context, shell: str) -> None:
     """Print the script by which a shell completes tasks, options, boards and models."""
-    from invoke.collection import Collection
-
     from toolchain.completion import described, script
+    from toolchain.layout import project_layout
 
-    _show(script(shell, described(Collection.from_module(sys.modules[__name__]))).rstrip())
+    _show(script(shell, described(project_layout().project)).rstrip())

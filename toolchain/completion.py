@@ -6,9 +6,11 @@ the checkout whose command is typed, when it is typed.
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from invoke.collection import Collection
 
@@ -47,8 +49,17 @@ class Task:
     options: tuple[Option, ...]
 
 
-def described(collection: Collection) -> tuple[Task, ...]:
-    """Return the tasks of a collection by name."""
+def described(project: Path) -> tuple[Task, ...]:
+    """Return the tasks of a checkout by name.
+
+    ``tasks.py`` is loaded anew: Invoke takes the help texts out of tasks that it has parsed.
+    """
+    spec = importlib.util.spec_from_file_location("described_tasks", project / "tasks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    collection = Collection.from_module(module)
     tasks = []
     for context in collection.to_contexts():
         summary = (collection[context.name].__doc__ or "").strip().splitlines()[0]

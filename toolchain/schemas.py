@@ -7,12 +7,9 @@ made from the types of these, so that they cannot say something else.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-from invoke.collection import Collection
 
 from toolchain.boards import Board
 from toolchain.errors import UsageError
@@ -68,26 +65,12 @@ def render_schemas() -> Mapping[PurePosixPath, str]:
         for name, schema in schemas.items()
     } | {
         ERRORS: errors_table(),
-        reference.FOLDER / "commands.md": reference.commands_page(described(_tasks())),
+        reference.FOLDER / "commands.md": reference.commands_page(described(_PROJECT)),
         reference.FOLDER / "board-toml.md": reference.board_page(),
         reference.FOLDER / "pins-toml.md": reference.pins_page(),
         reference.FOLDER / "json.md": reference.json_page(),
         reference.FOLDER / "simulator.md": reference.simulator_page(_PROJECT / "simulator"),
     }
-
-
-def _tasks() -> Collection:
-    """Return the tasks of ``tasks.py``, which is no module of the library."""
-    import importlib.util
-
-    known = sys.modules.get("tasks")
-    if known is None:
-        spec = importlib.util.spec_from_file_location("tasks", _PROJECT / "tasks.py")
-        assert spec is not None
-        assert spec.loader is not None
-        known = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(known)
-    return Collection.from_module(known)
 
 
 def stale_schemas(project: Path) -> tuple[Path, ...]:
