@@ -135,3 +135,14 @@ def test_a_link_that_leads_nowhere_is_an_error(copy: Checkout, tmp_path: Path) -
     done = copy.invoke("docs", "--out", str(tmp_path / "site"))
     assert "nowhere.md" in failed(done, DocumentationError.exit_code)
     shutil.rmtree(tmp_path / "site", ignore_errors=True)
+
+
+def test_the_example_in_python_runs(built: Checkout) -> None:
+    page = (PROJECT / "docs" / "reference" / "python.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    python = [str(built.folder / ".venv" / "bin" / "python"), "-c", example]
+    done = built.invoke(program=python)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "verified" in done.stdout.splitlines()
+    assert "g_model is the largest symbol" in done.stdout
