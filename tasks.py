@@ -933,14 +933,16 @@ def shell(
     help={
         "fast": "unit tests only: no Docker, within a minute",
         "select": "passed to pytest as -k",
+        "junit": "folder for JUnit reports of the tests, which CI hosts show",
     }
 )
 @_command
-def test(_context: Context, fast: bool = False, select: str = "") -> None:
+def test(_context: Context, fast: bool = False, select: str = "", junit: str = "") -> None:
     """Set up what the tests need and run them; with --fast without Docker."""
     from toolchain.commands.test import run_tests
 
-    code = run_tests(_reporter(False), fast=fast, select=select)
+    reports = Path(junit).expanduser().absolute() if junit else None
+    code = run_tests(_reporter(False), fast=fast, select=select, reports=reports)
     if code:
         raise Exit(code=code)
 

@@ -13,7 +13,15 @@ import pytest
 
 from tests.unit.commands_support import PROJECT
 from toolchain.boards import board_names
-from toolchain.commands.ci import JOBS, SUMMARY_VARIABLE, TARGET, Command, chosen_jobs, run_ci
+from toolchain.commands.ci import (
+    JOBS,
+    SUMMARY_VARIABLE,
+    TARGET,
+    TEST_REPORTS,
+    Command,
+    chosen_jobs,
+    run_ci,
+)
 from toolchain.errors import DigestMismatchError, NetworkError, UsageError
 
 CI = PROJECT / ".github" / "workflows" / "ci.yml"
@@ -80,6 +88,15 @@ def test_gitlab_runs_the_same_commands() -> None:
         assert commands(job["script"]) == BY_NAME[name].commands, name
         assert job["stage"] in read["stages"]
     assert read["variables"] == {"TOOLCHAIN_REQUIRE_DOCKER": "1"}
+
+
+def test_the_hosts_keep_the_reports_that_the_tests_write() -> None:
+    steps = document(CI)["jobs"]["test"]["steps"]
+    kept = [step["with"]["path"] for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert kept == [TEST_REPORTS]
+    kept_there = document(GITLAB)["test"]["artifacts"]
+    assert kept_there["when"] == "always"
+    assert kept_there["reports"]["junit"] == f"{TEST_REPORTS}/*.xml"
 
 
 def test_the_matrix_has_every_board() -> None:

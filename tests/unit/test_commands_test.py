@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import io
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
 import pytest
 
-from toolchain.commands.test import _first_failure
+from toolchain.commands import test as module
+from toolchain.commands.test import _first_failure, run_tests
+from toolchain.console import PlainReporter
 
 
 @pytest.mark.parametrize(
@@ -18,3 +24,17 @@ from toolchain.commands.test import _first_failure
 )
 def test_the_first_failure_counts_and_no_test_at_all_is_one(codes: list[int], code: int) -> None:
     assert _first_failure(codes) == code
+
+
+def test_a_report_for_ci_hosts_has_each_test_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_UNIT", ("tests/unit/test_commands_test.py",))
+    reporter = PlainReporter(io.StringIO())
+    code = run_tests(reporter, fast=True, select="first_failure", reports=tmp_path / "made")
+    assert code == 0
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["unit.xml"]
+    root = ET.parse(tmp_path / "made" / "unit.xml").getroot()
+    names = [case.attrib["name"] for case in root.iter("testcase")]
+    assert len(names) == 6
+    assert all(name.startswith("test_the_first_failure_counts") for name in names)

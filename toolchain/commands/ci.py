@@ -21,6 +21,10 @@ TARGET = "{target}"
 """Stands for each board in the commands of a job that runs once for each."""
 
 
+TEST_REPORTS = "build/test-reports"
+"""Where the workflows look for the JUnit reports of the tests."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A job of the workflows.
@@ -51,7 +55,7 @@ class Job:
 
 
 JOBS: tuple[Job, ...] = (
-    Job("test", (("schemas", "--check"), ("pins",), ("test",))),
+    Job("test", (("schemas", "--check"), ("pins",), ("test", "--junit", TEST_REPORTS))),
     Job(
         "board",
         (

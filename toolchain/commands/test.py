@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from toolchain import environment
 from toolchain.console import Reporter
@@ -29,13 +30,15 @@ _MYPY = (
 )
 
 
-def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
+def run_tests(reporter: Reporter, *, fast: bool, select: str, reports: Path | None = None) -> int:
     """Run the static checks and the tests; return the exit code of the first that failed.
 
     Args:
         reporter: told what goes on.
         fast: ruff and the unit tests only; no engine is looked for.
         select: pytest's ``-k``; static checks are left out when it is given.
+        reports: folder for ``unit.xml`` and ``docker.xml``, in JUnit's form, of the tests that need
+            no Docker and the others; None for none.
 
     Raises:
         UsageError: the test requirements are not installed and this is no environment of ours.
@@ -46,7 +49,9 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
     checks = [] if select else [*_RUFF, *(() if fast else (_MYPY,))]
     codes = [_run(check, {}) for check in checks]
     if fast:
-        return _first_failure([*codes, _run(("pytest", *chosen, *_UNIT), {})])
+        return _first_failure(
+            [*codes, _run(("pytest", *chosen, *_report(reports, "unit"), *_UNIT), {})]
+        )
     with ExitStack() as stack:
         extra: dict[str, str] = {}
         try:
@@ -61,8 +66,15 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str) -> int:
             reporter.warning(f"container and firmware tests are not run: {error}")
         # Apart, because the unit tests gain by running side by side and the others, which keep
         # both processors busy themselves, do not.
-        codes += [_run(("pytest", *chosen, *tests), extra) for tests in (_UNIT, _WITH_DOCKER)]
+        codes += [
+            _run(("pytest", *chosen, *_report(reports, name), *tests), extra)
+            for name, tests in (("unit", _UNIT), ("docker", _WITH_DOCKER))
+        ]
     return _first_failure(codes)
+
+
+def _report(folder: Path | None, name: str) -> tuple[str, ...]:
+    return () if folder is None else (f"--junit-xml={folder / name}.xml",)
 
 
 def _run(arguments: Sequence[str], extra: dict[str, str]) -> int:
