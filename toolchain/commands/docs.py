@@ -29,7 +29,7 @@ def build_docs(reporter: Reporter, out: Path | None = None) -> Path:
     folder = out or project_layout().build / "site"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "mkdocs", "build", "--strict", "--clean", "--quiet"),
+            *(sys.executable, "-m", "mkdocs", "build", "--strict", "--clean"),
             *("--config-file", str(project / "mkdocs.yml"), "--site-dir", str(folder)),
         ],
         cwd=project,
