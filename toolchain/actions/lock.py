@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from toolchain.layout import Layout
 
 if TYPE_CHECKING:
     from toolchain.console import Reporter
+
+_POLL_SECONDS = 0.1
 
 _held: set[Path] = set()
 _in_use: dict[Path, int] = {}
@@ -99,19 +102,26 @@ def only_user(layout: Layout) -> Iterator[bool]:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _acquire(path: Path, reporter: Reporter) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     said = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            # Not by a call that blocks: a signal just before it would be noticed after it only.
+            while not _try(descriptor):
                 if not said:
                     reporter.note(f"waiting for {_holder(descriptor)} to finish with this project")
                     said = True
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                time.sleep(_POLL_SECONDS)
             if _is_still(path, descriptor):
                 return descriptor
         except KeyboardInterrupt:
