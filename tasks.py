@@ -432,6 +432,7 @@ def verify(
         "tool": "way of flashing, where the board has several (see ./invoke targets)",
         "image": "write this file instead of building one",
         "dry-run": "say what would be done, command lines included, and send nothing",
+        "json": "print the result as JSON",
         "quiet": "print the result only",
     }
 )
@@ -448,6 +449,7 @@ def flash(
     tool: str = "",
     image: str = "",
     dry_run: bool = False,
+    json: bool = False,
     quiet: bool = False,
 ) -> None:
     """Build, check, and write the firmware to a board that is connected."""
@@ -461,7 +463,7 @@ def flash(
     from toolchain.layout import project_layout
     from toolchain.pipeline import find_build_type
 
-    layout, reporter = project_layout(), _reporter(quiet)
+    layout, reporter = project_layout(), _reporter(quiet or json)
     boards = find_targets(layout, target)
     if len(boards) != 1:
         raise UsageError("one board is flashed at a time", next_step="name it with --target")
@@ -479,6 +481,11 @@ def flash(
         tool=tool,
     )
     job = prepare(request, this_host(), dry_run=dry_run)
+    if json:
+        told = {"target": boards[0].name, "model": chosen.name, "plan": plan(job)}
+        done = "" if dry_run else run(job, reporter, quiet=True)
+        _show_json("flash", **told, written=not dry_run, result=str(done))
+        return
     if dry_run:
         _show("\n".join(plan(job)))
         return

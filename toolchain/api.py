@@ -15,101 +15,101 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from toolchain.commands.options import DEFAULT_BUILD_TYPE, DEFAULT_MODEL
 from toolchain.console import PlainReporter, Reporter
 
 if TYPE_CHECKING:
+    from toolchain.boards import Board
     from toolchain.commands.build import BuiltFirmware
     from toolchain.commands.session import Session
     from toolchain.commands.simulate import SimulatedRun
     from toolchain.commands.size import FirmwareSize
     from toolchain.commands.verify import Verified
-    from toolchain.pipeline import Model
+    from toolchain.pipeline import BuildType, Model
 
 ALL = "all"
 """Every board."""
 
 
-@contextmanager
-def _session(engine: str, reporter: Reporter | None) -> Iterator[Session]:
-    from toolchain.commands.session import chosen_engine, open_session
+class Options(TypedDict, total=False):
+    """What every function takes by name.
 
-    place = chosen_engine(engine)
-    with open_session(reporter or PlainReporter(quiet=True), engine=place) as session:
-        yield session
-
-
-def _model(model: str | Path, inputs: Path | None, representative: Path | None) -> Model:
-    from toolchain.commands.options import chosen_model
-
-    return chosen_model(str(model), str(representative or ""), str(inputs or ""))
-
-
-def _built(
-    session: Session, target: str, model: Model, build_type: str
-) -> tuple[BuiltFirmware, ...]:
-    from toolchain.commands.build import build as run
-    from toolchain.commands.build import find_targets
-    from toolchain.pipeline import find_build_type
-
-    boards = find_targets(session.layout, target)
-    return run(session, boards, model, find_build_type(build_type))
-
-
-def build(
-    target: str = ALL,
-    *,
-    model: str | Path = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    inputs: Path | None = None,
-    representative: Path | None = None,
-    engine: str = "auto",
-    reporter: Reporter | None = None,
-) -> tuple[BuiltFirmware, ...]:
-    """Make a flashable firmware for each board, as ``./invoke build`` does.
-
-    Args:
-        target: name of a board, or ``all``.
+    Attributes:
         model: a model of the project, or the path of a ``.tflite`` or ``.keras`` file.
         build_type: ``release``, ``release_with_logs``, ``default`` or ``debug``.
         inputs: ``.npy`` of inputs of a given model.
         representative: ``.npy`` from which a ``.keras`` file is quantised.
         engine: ``auto``, ``docker`` or ``host``.
         reporter: told what happens; nobody if not given.
+    """
+
+    model: str | Path
+    build_type: str
+    inputs: Path
+    representative: Path
+    engine: str
+    reporter: Reporter
+
+
+@dataclass(frozen=True)
+class _Job:
+    session: Session
+    boards: tuple[Board, ...]
+    model: Model
+    build_type: BuildType
+
+    def build(self) -> tuple[BuiltFirmware, ...]:
+        from toolchain.commands.build import build as run
+
+        return run(self.session, self.boards, self.model, self.build_type)
+
+
+@contextmanager
+def _job(target: str, options: Options) -> Iterator[_Job]:
+    from toolchain.commands.build import find_targets
+    from toolchain.commands.options import chosen_model
+    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.pipeline import find_build_type
+
+    model = chosen_model(
+        str(options.get("model", DEFAULT_MODEL)),
+        str(options.get("representative", "")),
+        str(options.get("inputs", "")),
+    )
+    build_type = find_build_type(options.get("build_type", DEFAULT_BUILD_TYPE))
+    place = chosen_engine(options.get("engine", "auto"))
+    reporter = options.get("reporter") or PlainReporter(quiet=True)
+    with open_session(reporter, engine=place) as session:
+        yield _Job(session, find_targets(session.layout, target), model, build_type)
+
+
+def build(target: str = ALL, **options: Unpack[Options]) -> tuple[BuiltFirmware, ...]:
+    """Make a flashable firmware for each board, as ``./invoke build`` does.
+
+    Args:
+        target: name of a board, or ``all``.
+        options: see ``Options``.
 
     Raises:
         ToolchainError: the class says what went wrong.
     """
-    chosen = _model(model, inputs, representative)
-    with _session(engine, reporter) as session:
-        return _built(session, target, chosen, build_type)
+    with _job(target, options) as job:
+        return job.build()
 
 
 def simulate(
-    target: str = ALL,
-    *,
-    model: str | Path = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    inputs: Path | None = None,
-    representative: Path | None = None,
-    inferences: int | None = None,
-    engine: str = "auto",
-    reporter: Reporter | None = None,
+    target: str = ALL, *, inferences: int | None = None, **options: Unpack[Options]
 ) -> tuple[SimulatedRun, ...]:
     """Build, then run the flashable file of each board in the simulator.
 
     Args:
-        target: name of a board, or ``all``; the others as ``build`` has them.
-        model: see ``build``.
-        build_type: see ``build``.
-        inputs: see ``build``.
-        representative: see ``build``.
+        target: name of a board, or ``all``.
         inferences: how many, 1 or more; None for 1,000, or each case of a given model once.
-        engine: see ``build``.
-        reporter: see ``build``.
+        options: see ``Options``.
 
     Raises:
         SimulationFaultError: the firmware did what the silicon would refuse.
@@ -117,76 +117,42 @@ def simulate(
     """
     from toolchain.commands.simulate import simulate_all
 
-    chosen = _model(model, inputs, representative)
-    with _session(engine, reporter) as session:
-        firmwares = _built(session, target, chosen, build_type)
+    with _job(target, options) as job:
+        firmwares = job.build()
     return simulate_all(firmwares, inferences)
 
 
-def verify(
-    target: str = ALL,
-    *,
-    model: str | Path = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    inputs: Path | None = None,
-    representative: Path | None = None,
-    engine: str = "auto",
-    reporter: Reporter | None = None,
-) -> tuple[Verified, ...]:
+def verify(target: str = ALL, **options: Unpack[Options]) -> tuple[Verified, ...]:
     """Build, simulate, and compare every output with the judge's.
 
     Args:
-        target: name of a board, or ``all``; the others as ``build`` has them.
-        model: see ``build``.
-        build_type: see ``build``.
-        inputs: see ``build``.
-        representative: see ``build``.
-        engine: see ``build``.
-        reporter: see ``build``.
+        target: name of a board, or ``all``.
+        options: see ``Options``.
 
     Raises:
         VerificationError: the firmware computes something else than the model.
         ToolchainError: the class says what else went wrong.
     """
-    from toolchain.commands.build import find_targets
     from toolchain.commands.verify import verify as run
-    from toolchain.pipeline import find_build_type
 
-    chosen = _model(model, inputs, representative)
-    with _session(engine, reporter) as session:
-        boards = find_targets(session.layout, target)
-        return run(session, boards, [chosen], find_build_type(build_type))
+    with _job(target, options) as job:
+        return run(job.session, job.boards, [job.model], job.build_type)
 
 
 def size(
-    target: str = ALL,
-    *,
-    model: str | Path = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    inputs: Path | None = None,
-    representative: Path | None = None,
-    compare: str = "",
-    engine: str = "auto",
-    reporter: Reporter | None = None,
+    target: str = ALL, *, compare: str = "", **options: Unpack[Options]
 ) -> tuple[FirmwareSize, ...]:
     """Build, and tell what the bytes are for, down to the symbol.
 
     Args:
-        target: name of a board, or ``all``; the others as ``build`` has them.
-        model: see ``build``.
-        build_type: see ``build``.
-        inputs: see ``build``.
-        representative: see ``build``.
+        target: name of a board, or ``all``.
         compare: folder of another build, or a commit; empty for no comparison.
-        engine: see ``build``.
-        reporter: see ``build``.
+        options: see ``Options``.
 
     Raises:
         ToolchainError: the class says what went wrong.
     """
     from toolchain.commands.size import firmware_sizes
 
-    chosen = _model(model, inputs, representative)
-    with _session(engine, reporter) as session:
-        firmwares = _built(session, target, chosen, build_type)
-        return firmware_sizes(session, firmwares, compare)
+    with _job(target, options) as job:
+        return firmware_sizes(job.session, job.build(), compare)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any, Literal, TypeAlias, get_type_hints
 
+from simulator.request import Inference
 from toolchain.actions.bound import Part
 from toolchain.actions.exchange import Exchanged
 from toolchain.actions.model import PlannedStep
@@ -60,20 +61,6 @@ class Firmware:
 
 
 @dataclass(frozen=True)
-class SimulatedInference:
-    """A line of the console with a result of the sine; see ``simulator.Inference``."""
-
-    x: float
-    y: float
-    raw_in: int | None
-    raw_out: int | None
-    x_bits: int
-    y_bits: int
-    instructions: int
-    brightness: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class SimulatedCase:
     """A line of the console with a case of a given model; outputs in hexadecimal."""
 
@@ -94,7 +81,7 @@ class Simulation:
     image_sha256: str
     instructions: int
     counted: Literal["invoke", "line"]
-    inferences: tuple[SimulatedInference, ...]
+    inferences: tuple[Inference, ...]
     cases: tuple[SimulatedCase, ...]
     console: str
 
@@ -215,6 +202,13 @@ def document_fields() -> Mapping[str, Fields]:
         "sizes": {"sizes": tuple[Size, ...]},
         "size": _fields(SizeFile),
         "verifications": {"verifications": GenericAlias(tuple, (_verification(), ...))},
+        "flash": {
+            "target": str,
+            "model": str,
+            "plan": tuple[str, ...],
+            "written": bool,
+            "result": str,
+        },
         "train": _fields(Trained),
         "plan": {"steps": tuple[PlannedStep, ...]},
         "repro": _fields(Reproduction, equal=bool),

@@ -78,6 +78,7 @@ def test_what_other_commands_print_is_by_their_schema(built: Checkout, tmp_path:
         ("cache", "export", export, "--target", TARGET),
         ("cache", "import", export),
         ("clean", "--dry-run"),
+        ("flash", "--target", TARGET, "--dry-run"),
     ):
         assert printed(built, *arguments)
     checked(json.loads((built.output / "size.json").read_text()))
