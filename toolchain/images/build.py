@@ -64,6 +64,7 @@ PURPOSES: Mapping[Kind, str] = {
 _LOG_LINES = 400
 _SHOWN_LINES = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_STEP = re.compile(r"Step (\d+)/(\d+) : ")
 _ECHOED_COMMAND = re.compile(r"^The command '.*' returned a non-zero code: (\d+)$", re.DOTALL)
 
 
@@ -399,7 +400,8 @@ def build_image(
                 text = _COLOUR.sub("", str(event.get("stream") or "")).strip()
                 if text:
                     log.extend(text.splitlines())
-                    activity.update(text.splitlines()[-1][:100])
+                    if told := said_by_builder(text.splitlines()[-1]):
+                        activity.update(told)
                 if "error" in event:
                     raise _build_error(title, str(event["error"]), log)
                 aux = event.get("aux")
@@ -411,6 +413,13 @@ def build_image(
         engine.client.images.get(identifier).tag(repository, tag)
     finally:
         remove_stages(engine, work)
+
+
+def said_by_builder(line: str) -> str:
+    """Return what is worth showing of a line of the builder; empty for its own bookkeeping."""
+    if step := _STEP.match(line):
+        return f"step {step[1]} of {step[2]}"
+    return "" if line.startswith(("--->", "Removing intermediate container")) else line[:100]
 
 
 def _events(
