@@ -265,9 +265,9 @@ MISTAKES = {
         "  volatile char history[9000];\n"
         "  history[0] = 1;\n"
         "  if (history[0] == 0) return;\n",
-        r"the stack overflowed: 0x1005[0-9A-F]{4} was written \d{4} bytes below its top",
+        r"the stack overflowed: its pointer is \d{4} bytes below its top",
         "loop",
-        (MAIN, "history[0] = 1;"),
+        (MAIN, "void loop() {"),
     ),
     "a function calls itself for ever": Mistake(
         MAIN,
