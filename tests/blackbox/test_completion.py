@@ -105,12 +105,13 @@ def test_zsh_completes_what_is_typed(built: Checkout, script_of: dict[str, Path]
                 assert readable, f"{awaited!r} is not shown, but {shown!r}"
                 shown += os.read(own, 65536)
 
-        # The quotes keep the echo of what is typed from being taken for the answer.
-        typed(f"source '{script_of['zsh']}'; echo lo''aded\n", "loaded\r\n")
-        typed("./invoke simu\t", "simulate")
-        typed("--target stm\t", "stm32f746g_disco")
-        os.write(own, b"\x03exit\n")
-        process.wait(60)
+        try:
+            # The quotes keep the echo of what is typed from being taken for the answer.
+            typed(f"source '{script_of['zsh']}'; echo lo''aded\n", "loaded\r\n")
+            typed("./invoke simu\t", "simulate")
+            typed("--target stm\t", "stm32f746g_disco")
+        finally:
+            process.kill()
     os.close(own)
 
 
