@@ -5,10 +5,9 @@ Everything is quiet unless a reporter is given, and failures are the classes of
 
     import toolchain
 
-    (firmware,) = toolchain.build("sparkfun_edge")
-    print(firmware.size.flash_used, firmware.image)
-    (verified,) = toolchain.verify("sparkfun_edge", model="sine_int8")
-    assert verified.passed
+    for firmware in toolchain.build(model="sine_int8"):
+        print(firmware.board.title, firmware.size.flash_used, firmware.image)
+    assert all(each.passed for each in toolchain.verify(model="sine_int8"))
 """
 
 from __future__ import annotations
