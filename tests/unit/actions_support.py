@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions.action import PreparedAction
+from toolchain.actions.executor import Execution
 from toolchain.actions.failure import step_failure
 from toolchain.actions.model import Input, Maker, Step
 from toolchain.actions.sandbox import Owner, Sandbox
 from toolchain.actions.store import Store
-from toolchain.digest import Digest
 from toolchain.errors import CancelledError
 from toolchain.layout import Layout
 
@@ -64,16 +64,10 @@ class HostExecutor:
         self.spans: dict[str, tuple[float, float]] = {}
         self.closed = False
 
-    def made_by(self, image: str) -> Maker:
-        del image
-        return Maker("host", isolated=False, pinned=True)
-
     def prepare(self, image: str) -> None:
         self.prepared.append(image)
 
-    def run(
-        self, action: PreparedAction, progress: Callable[[str], None]
-    ) -> Mapping[PurePosixPath, Digest]:
+    def run(self, action: PreparedAction, progress: Callable[[str], None]) -> Execution:
         step, started = action.step, time.monotonic()
         with Sandbox(self._layout.sandboxes) as sandbox:
             sandbox.lay_out(action.tree, self._store, Owner(os.geteuid(), os.getegid()))
@@ -104,7 +98,9 @@ class HostExecutor:
                     error_output=errors,
                     log=sandbox.log,
                 )
-            return sandbox.collect(action, self._store)
+            return Execution(
+                sandbox.collect(action, self._store), Maker("host", isolated=False, pinned=True)
+            )
 
     def cancel(self) -> None:
         with self._guard:

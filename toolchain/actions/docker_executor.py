@@ -24,8 +24,9 @@ import requests.exceptions
 from toolchain.actions.action import PreparedAction
 from toolchain.actions.capture import Capture, keep_log, log_path
 from toolchain.actions.disk import MINIMUM_FREE_BYTES, disk_full, free_bytes
+from toolchain.actions.executor import Execution
 from toolchain.actions.failure import step_failure
-from toolchain.actions.model import IN_DOCKER, OUTPUT_FOLDER, PROJECT_FOLDER, Maker, Step
+from toolchain.actions.model import IN_DOCKER, OUTPUT_FOLDER, PROJECT_FOLDER, Step
 from toolchain.actions.sandbox import Owner, Sandbox, remove_abandoned
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
@@ -76,6 +77,25 @@ class _End:
     out_of_memory: bool
 
 
+@dataclass(frozen=True)
+class CommandEnd:
+    """How a step's command ended.
+
+    Attributes:
+        exit_code: 0 for success.
+        outputs: by path relative to ``/out``; empty unless it succeeded.
+        output: the end of what it wrote, both streams.
+        error_output: the end of what it wrote to standard error.
+        why: the cause of a failure, where something else than the exit code tells it.
+    """
+
+    exit_code: int
+    outputs: Mapping[PurePosixPath, Digest]
+    output: bytes
+    error_output: bytes
+    why: str
+
+
 class DockerExecutor:
     """Runs each action in a container of its own, which is always removed.
 
@@ -118,34 +138,39 @@ class DockerExecutor:
         self._running: set[str] = set()
         self._remove_leftovers()
 
-    def made_by(self, image: str) -> Maker:
-        """Return that a container was used."""
-        del image
-        return IN_DOCKER
-
     def prepare(self, image: str) -> None:
         """Make ``image`` available."""
         self._ensure_image(image)
 
-    def run(
-        self, action: PreparedAction, progress: Callable[[str], None]
-    ) -> Mapping[PurePosixPath, Digest]:
+    def run(self, action: PreparedAction, progress: Callable[[str], None]) -> Execution:
         """Run ``action`` in a new container; see ``Executor.run``.
 
         Raises:
             EngineUnavailableError: the engine stopped answering.
         """
+        end = self.run_to_end(action, progress)
+        if end.exit_code != 0:
+            raise self._failure(action.step, end)
+        return Execution(end.outputs, IN_DOCKER)
+
+    def run_to_end(self, action: PreparedAction, progress: Callable[[str], None]) -> CommandEnd:
+        """Run ``action`` as ``run`` does, and return how its command ended, well or badly.
+
+        Raises:
+            StepFailedError: it could not be started, or an output is missing or no regular file.
+            EngineUnavailableError: the engine stopped answering.
+            StepTimeoutError, DiskFullError, CancelledError: as ``run``.
+        """
         with Sandbox(self._layout.sandboxes) as sandbox:
             sandbox.lay_out(action.tree, self._store, self._owner)
             capture = Capture(sandbox.log, progress, _GONE)
-            log = self._log(action.step)
             try:
                 end = self._execute(action.step, sandbox, capture)
             finally:
-                keep_log(sandbox.log, log)
-            if end.exit_code != 0:
-                raise self._failure(action.step, end, capture, log)
-            return sandbox.collect(action, self._store)
+                keep_log(sandbox.log, self._log(action.step))
+            why = self._cause(action.step, end, capture) if end.exit_code else ""
+            outputs = {} if end.exit_code else sandbox.collect(action, self._store)
+        return CommandEnd(end.exit_code, outputs, capture.tail(), capture.error_tail(), why)
 
     def cancel(self) -> None:
         """Kill and remove every container; from now on none is started."""
@@ -265,22 +290,28 @@ class DockerExecutor:
                 ) from error
             raise _engine_error(step, error, self._layout.cache) from error
 
-    def _failure(self, step: Step, end: _End, capture: Capture, log: Path) -> ToolchainError:
-        output = capture.tail()
-        why = ""
+    def _cause(self, step: Step, end: _End, capture: Capture) -> str:
+        """Return why a command failed, where something else than its exit code tells.
+
+        Raises:
+            DiskFullError: no space is left.
+        """
         if end.out_of_memory:
-            why = f"it needed more memory than its limit of {step.memory_bytes >> 20} MiB"
-        elif b"No space left on device" in output:
+            return f"it needed more memory than its limit of {step.memory_bytes >> 20} MiB"
+        if b"No space left on device" in capture.tail():
             if free_bytes(self._layout.cache) < MINIMUM_FREE_BYTES:
-                return disk_full(self._layout.cache)
-            why = f"it filled /tmp, which holds {TMPFS_BYTES >> 20} MiB"
+                raise disk_full(self._layout.cache)
+            return f"it filled /tmp, which holds {TMPFS_BYTES >> 20} MiB"
+        return ""
+
+    def _failure(self, step: Step, end: CommandEnd) -> ToolchainError:
         return step_failure(
             step.name,
             end.exit_code,
-            output=output,
-            error_output=capture.error_tail(),
-            log=log,
-            why=why,
+            output=end.output,
+            error_output=end.error_output,
+            log=self._log(step),
+            why=end.why,
         )
 
     def _remove(self, name: str) -> None:

@@ -26,11 +26,11 @@ from typing import IO, TYPE_CHECKING
 from toolchain.actions.action import PreparedAction
 from toolchain.actions.capture import Capture, keep_log, log_path
 from toolchain.actions.disk import disk_full
+from toolchain.actions.executor import Execution
 from toolchain.actions.failure import step_failure
 from toolchain.actions.model import Maker, Step
 from toolchain.actions.sandbox import Owner, Sandbox, remove_abandoned
 from toolchain.actions.store import Store
-from toolchain.digest import Digest
 from toolchain.errors import (
     CancelledError,
     StepFailedError,
@@ -96,11 +96,6 @@ class HostExecutor:
         )
         self._reporter = reporter
 
-    def made_by(self, image: str) -> Maker:
-        """Return that nothing was isolated, and whether the tool was the pinned one."""
-        pinned = self._tools.tool(self._tools.kind(image)).pinned
-        return Maker("host", isolated=False, pinned=pinned)
-
     def prepare(self, image: str) -> None:
         """Find the tools that stand in the place of ``image``.
 
@@ -129,9 +124,7 @@ class HostExecutor:
             "bytes than everybody else's"
         )
 
-    def run(
-        self, action: PreparedAction, progress: Callable[[str], None]
-    ) -> Mapping[PurePosixPath, Digest]:
+    def run(self, action: PreparedAction, progress: Callable[[str], None]) -> Execution:
         """Run ``action`` as a child process; see ``Executor.run``."""
         with Sandbox(self._layout.sandboxes) as sandbox:
             sandbox.lay_out(action.tree, self._store, Owner(os.geteuid(), os.getegid()))
@@ -150,7 +143,11 @@ class HostExecutor:
                     error_output=capture.error_tail(),
                     log=log,
                 )
-            return sandbox.collect(action, self._store)
+            tool = self._tools.tool(self._tools.kind(action.step.image))
+            return Execution(
+                sandbox.collect(action, self._store),
+                Maker("host", isolated=False, pinned=tool.pinned),
+            )
 
     def cancel(self) -> None:
         """Kill every command with all its children; from now on none is started."""

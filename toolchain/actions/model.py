@@ -102,11 +102,15 @@ class Maker:
         engine: ``docker`` or ``host``.
         isolated: whether the step could reach its inputs and its image only.
         pinned: whether its tools were the pinned ones.
+        server: address of the remote service that the result came from; empty when it ran here.
+        worker: name of the remote worker that ran it, as that service tells; may be empty.
     """
 
     engine: str
     isolated: bool
     pinned: bool
+    server: str = ""
+    worker: str = ""
 
 
 IN_DOCKER = Maker("docker", isolated=True, pinned=True)
@@ -120,7 +124,7 @@ class StepResult:
         name: the step's.
         action: digest of the encoded action: the key in the action cache.
         outputs: content by path relative to ``/out``; every blob is in the store.
-        cached: whether it was known, so that nothing was run.
+        cached: whether it was known, here or to the remote cache, so that nothing was run.
     """
 
     name: str

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from toolchain.actions.action import PreparedAction, prepare_action
 from toolchain.actions.action_cache import ActionCache, ActionResult
-from toolchain.actions.executor import Executor
+from toolchain.actions.executor import Executor, SharedCache
 from toolchain.actions.history import History, changes
 from toolchain.actions.model import (
     OutputOf,
@@ -74,11 +74,17 @@ def _references(step: Step) -> list[OutputOf]:
 
 @dataclass(frozen=True)
 class _Ended:
-    """A worker's message: its step ended with a result or an error."""
+    """A worker's message: its step ended with a result or an error.
+
+    Attributes:
+        result: ``None`` with an error, or when the shared cache does not know it.
+        looked_up: whether the shared cache was asked and nothing was run.
+    """
 
     action: PreparedAction
     result: ActionResult | None
     error: BaseException | None
+    looked_up: bool = False
 
 
 @dataclass
@@ -92,6 +98,7 @@ class _Run:
     results: dict[str, StepResult] = field(default_factory=dict)
     pending: deque[PreparedAction] = field(default_factory=deque)
     workers: dict[str, threading.Thread] = field(default_factory=dict)
+    askers: dict[str, threading.Thread] = field(default_factory=dict)
     in_flight: set[Digest] = field(default_factory=set)
     finished: dict[Digest, ActionResult] = field(default_factory=dict)
 
@@ -157,6 +164,8 @@ class Runner:
         reporter: gets one line for each step.
         jobs: how many steps may run at once, at least 1.
         explain: also say of each step, before it runs, what changed since it last ran.
+        make_shared: as ``make_executor``, for the cache that is asked before a step runs, and is
+            offered what ran; ``None`` when there is none.
     """
 
     def __init__(
@@ -167,6 +176,7 @@ class Runner:
         jobs: int = 2,
         *,
         explain: bool = False,
+        make_shared: Callable[[], SharedCache] | None = None,
     ) -> None:
         if jobs < 1:
             raise ValueError("jobs must be at least 1")
@@ -178,6 +188,8 @@ class Runner:
         self._jobs = jobs
         self._explain = explain
         self._executor: Executor | None = None
+        self._make_shared = make_shared
+        self._shared: SharedCache | None = None
         self._prepared_images: set[str] = set()
         self._records: list[RunRecord] = []
 
@@ -190,11 +202,16 @@ class Runner:
         self.close()
 
     def close(self) -> None:
-        """Close the executor if there is one; a later ``run`` makes a new one."""
+        """Close executor and shared cache if there are; a later ``run`` makes new ones."""
         executor, self._executor = self._executor, None
+        shared, self._shared = self._shared, None
         self._prepared_images.clear()
-        if executor is not None:
-            executor.close()
+        try:
+            if executor is not None:
+                executor.close()
+        finally:
+            if shared is not None:
+                shared.close()
 
     @property
     def records(self) -> tuple[RunRecord, ...]:
@@ -269,24 +286,48 @@ class Runner:
             # What follows on a known step is ready at once, whatever else is running.
             while ready := run.sorter.get_ready():
                 for name in ready:
-                    self._look_up(run, name)
+                    self._look_up(run, name, signals)
             self._start_workers(run, signals)
             if signals.stopped:
                 raise _stopped()
             # Without a worker everything so far was known, so that more may be ready now.
-            if run.workers:
+            if run.workers or run.askers:
                 ended = run.events.get()
                 if ended is None:
                     raise _stopped()
                 self._take(run, ended)
 
-    def _look_up(self, run: _Run, name: str) -> None:
+    def _look_up(self, run: _Run, name: str, signals: _Signals) -> None:
         action = prepare_action(run.steps[name], run.known)
         result = self._cache.get(action.digest, action.step.outputs)
-        if result is None:
+        if result is not None:
+            self._finish(run, action, result, cached=True)
+        elif self._make_shared is None:
             run.pending.append(action)
         else:
-            self._finish(run, action, result, cached=True)
+            with signals.raising():
+                if self._shared is None:
+                    self._shared = self._make_shared()
+            asker = threading.Thread(
+                target=self._ask, args=(self._shared, action, run.events), daemon=True
+            )
+            run.askers[name] = asker
+            asker.start()
+
+    def _ask(
+        self,
+        shared: SharedCache,
+        action: PreparedAction,
+        events: queue.SimpleQueue[_Ended | None],
+    ) -> None:
+        try:
+            result = shared.look_up(action)
+            if result is not None:
+                self._cache.put(action.digest, result)
+        except BaseException as error:
+            events.put(_Ended(action, None, error, looked_up=True))
+        else:
+            events.put(_Ended(action, result, None, looked_up=True))
 
     def _start_workers(self, run: _Run, signals: _Signals) -> None:
         twins: list[PreparedAction] = []
@@ -334,11 +375,11 @@ class Runner:
                 self.store.put_bytes(message)
             started = time.monotonic()
             with self._reporter.activity(self._title(action.step.name)) as activity:
-                outputs = executor.run(action, activity.update)
-            result = ActionResult(
-                outputs, time.monotonic() - started, executor.made_by(action.step.image)
-            )
+                done = executor.run(action, activity.update)
+            result = ActionResult(done.outputs, time.monotonic() - started, done.made_by)
             self._cache.put(action.digest, result)
+            if self._shared is not None:
+                self._shared.keep(action, result)
         except BaseException as error:
             events.put(_Ended(action, None, error))
         else:
@@ -350,16 +391,31 @@ class Runner:
         return f"{name}, about {last.seconds:.0f} s" if last and last.seconds >= 2 else name
 
     def _take(self, run: _Run, ended: _Ended) -> None:
-        run.workers.pop(ended.action.step.name).join()
-        run.in_flight.discard(ended.action.digest)
+        if ended.looked_up:
+            run.askers.pop(ended.action.step.name).join()
+        else:
+            run.workers.pop(ended.action.step.name).join()
+            run.in_flight.discard(ended.action.digest)
         if ended.error is not None:
             raise ended.error
+        if ended.looked_up:
+            if ended.result is None:
+                run.pending.append(ended.action)
+            else:
+                self._finish(run, ended.action, ended.result, cached=True, shared=True)
+            return
         if ended.result is not None:
             run.finished[ended.action.digest] = ended.result
             self._finish(run, ended.action, ended.result, cached=False)
 
     def _finish(
-        self, run: _Run, action: PreparedAction, result: ActionResult, *, cached: bool
+        self,
+        run: _Run,
+        action: PreparedAction,
+        result: ActionResult,
+        *,
+        cached: bool,
+        shared: bool = False,
     ) -> None:
         name = action.step.name
         last = self._history.last(name)
@@ -380,22 +436,35 @@ class Runner:
         run.results[name] = StepResult(name, action.digest, result.outputs, cached)
         run.known |= _by_reference(name, result.outputs)
         run.sorter.done(name)
-        self._reporter.step(f"{name}: {'cached' if cached else f'{result.seconds:.1f} s'}")
+        self._reporter.step(f"{name}: {_how(result, cached=cached, shared=shared)}")
 
     def _stop(self, run: _Run) -> None:
         """End every worker; leaves nothing running unless the engine does not answer."""
+        if self._shared is not None:
+            self._shared.cancel()
         if self._executor is not None:
             self._executor.cancel()
         deadline = time.monotonic() + _CLEANUP_SECONDS
-        for worker in run.workers.values():
-            worker.join(max(deadline - time.monotonic(), 0))
-        if any(worker.is_alive() for worker in run.workers.values()):
+        threads = (*run.workers.values(), *run.askers.values())
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+        if any(thread.is_alive() for thread in threads):
             self._reporter.warning("a step could not be ended; the next build removes what it left")
         self.close()
 
 
 def _by_reference(step: str, outputs: Mapping[PurePosixPath, Digest]) -> dict[OutputOf, Digest]:
     return {OutputOf(step, path): digest for path, digest in outputs.items()}
+
+
+def _how(result: ActionResult, *, cached: bool, shared: bool) -> str:
+    made_by = result.made_by
+    if shared:
+        return f"cached at {made_by.server}"
+    if cached:
+        return "cached"
+    place = f" on {made_by.worker or 'a worker'}" if made_by.server else ""
+    return f"{result.seconds:.1f} s{place}"
 
 
 def _stopped() -> CancelledError:
