@@ -287,6 +287,31 @@ class ReleaseInvalidError(ToolchainError):
     cure = "Do not use the release; fetch it again from whom you trust."
 
 
+class RemoteUnavailableError(ToolchainError):
+    """A remote executor does not answer, or went away and did not come back."""
+
+    exit_code = 45
+    cure = (
+        "Look whether the service runs, or build without --remote-executor: the keys are the same."
+    )
+
+
+class RemoteRefusedError(ToolchainError):
+    """A remote service does not let us in: the token is missing, wrong, expired or not enough."""
+
+    exit_code = 46
+    cure = (
+        "Get a new token from whoever runs the service, and name its file with --remote-token-file."
+    )
+
+
+class RemoteExecutionError(ToolchainError):
+    """A remote executor could not run an action, or no worker took it in time."""
+
+    exit_code = 47
+    cure = "Look at the service's workers: they may be gone, or have the images of another commit."
+
+
 class DocumentationError(ToolchainError):
     """A page of the documentation has a mistake, such as a link that leads nowhere."""
 

@@ -17,6 +17,7 @@ from toolchain.errors import PinsError
 PINS_FILE = "pins.toml"
 HOST_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
+REMOTE_LOCK = "requirements-remote.lock"
 TRAIN_LOCK = "docker/train.lock"
 NOTEBOOK_LOCK = "docker/notebook.lock"
 
@@ -142,6 +143,15 @@ class HostPins(_Table):
     requirements: Requirements
 
 
+class RemotePins(_Table):
+    """What a remote cache, a remote executor and a worker need on top of the host's requirements.
+
+    Installed when one is first asked for: most builds need none of it.
+    """
+
+    requirements: Requirements
+
+
 class TestPins(_Table):
     """What the tests need on top of the host's requirements.
 
@@ -200,6 +210,7 @@ class Pins(_Table):
     notebook: NotebookPins
     devcontainer: DevcontainerPins
     host: HostPins
+    remote: RemotePins
     renode: RenodePins
     test: TestPins
 
@@ -312,7 +323,12 @@ def check_locks(project: Path, pins: Pins) -> None:
     """
     wanted: dict[str, Mapping[str, str]] = {
         HOST_LOCK: pins.host.requirements,
-        TEST_LOCK: {**pins.host.requirements, **pins.test.requirements},
+        REMOTE_LOCK: {**pins.host.requirements, **pins.remote.requirements},
+        TEST_LOCK: {
+            **pins.host.requirements,
+            **pins.remote.requirements,
+            **pins.test.requirements,
+        },
         TRAIN_LOCK: pins.train.requirements,
         NOTEBOOK_LOCK: pins.notebook.requirements,
     }

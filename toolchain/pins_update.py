@@ -19,6 +19,7 @@ from toolchain.pins import (
     HOST_LOCK,
     NOTEBOOK_LOCK,
     PINS_FILE,
+    REMOTE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     FilePin,
@@ -134,11 +135,13 @@ class Lock:
 def locks(pins: Pins) -> tuple[Lock, ...]:
     """Return all locks; one that another takes versions from comes before it."""
     host = dict(pins.host.requirements)
+    remote = {**host, **pins.remote.requirements}
     universal = ("--universal", "--python-version", min(pins.host.python, key=_minor))
     train = ("--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM)
     return (
         Lock(HOST_LOCK, host, universal, ""),
-        Lock(TEST_LOCK, {**host, **pins.test.requirements}, universal, HOST_LOCK),
+        Lock(REMOTE_LOCK, remote, universal, HOST_LOCK),
+        Lock(TEST_LOCK, {**remote, **pins.test.requirements}, universal, REMOTE_LOCK),
         Lock(TRAIN_LOCK, dict(pins.train.requirements), train, ""),
         Lock(NOTEBOOK_LOCK, dict(pins.notebook.requirements), train, TRAIN_LOCK),
     )

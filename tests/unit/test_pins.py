@@ -20,6 +20,7 @@ from toolchain.pins import (
     HOST_LOCK,
     NOTEBOOK_LOCK,
     PINS_FILE,
+    REMOTE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     LockedRequirement,
@@ -33,7 +34,7 @@ from toolchain.pins import (
 
 PROJECT = project_layout().project
 DOCUMENT = tomllib.loads((PROJECT / PINS_FILE).read_text())
-LOCKS = (HOST_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
+LOCKS = (HOST_LOCK, TEST_LOCK, REMOTE_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 LOCKED = st.builds(
@@ -225,6 +226,7 @@ def changed(table: str, requirement: str, version: str) -> Pins:
     ("table", "requirement", "lock"),
     [
         ("host", "docker", HOST_LOCK),
+        ("remote", "grpcio", REMOTE_LOCK),
         ("test", "pytest", TEST_LOCK),
         ("train", "matplotlib", TRAIN_LOCK),
         ("notebook", "nbclient", NOTEBOOK_LOCK),

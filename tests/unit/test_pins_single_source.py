@@ -14,6 +14,7 @@ from toolchain.pins import (
     HOST_LOCK,
     NOTEBOOK_LOCK,
     PINS_FILE,
+    REMOTE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     load_pins,
@@ -21,7 +22,7 @@ from toolchain.pins import (
 )
 
 PROJECT = project_layout().project
-LOCKS = (HOST_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
+LOCKS = (HOST_LOCK, TEST_LOCK, REMOTE_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
 SOURCES = {PINS_FILE, *LOCKS}
 PINS = load_pins(PROJECT / PINS_FILE)
 

@@ -16,7 +16,15 @@ from tests.unit.actions_support import RecordingReporter
 from tests.unit.registry_support import Server, add_wheel, closed_port, serve, sha256
 from toolchain.errors import NetworkError, PinsError
 from toolchain.layout import Layout, project_layout
-from toolchain.pins import HOST_LOCK, NOTEBOOK_LOCK, PINS_FILE, TEST_LOCK, TRAIN_LOCK, read_lock
+from toolchain.pins import (
+    HOST_LOCK,
+    NOTEBOOK_LOCK,
+    PINS_FILE,
+    REMOTE_LOCK,
+    TEST_LOCK,
+    TRAIN_LOCK,
+    read_lock,
+)
 from toolchain.pins_update import lock_text, update_locks
 
 OPTIONS = ["--universal", "--python-version", "3.11"]
@@ -63,8 +71,10 @@ def test_all_locks_are_made_and_agree(server: Server, tmp_path: Path) -> None:
     for version in ("1.0", "1.1"):
         add_wheel(server, "tiny", version)
     add_wheel(server, "checker", "3.0", "tiny")
+    add_wheel(server, "other", "0.1")
     wanted = {
         "host": {"tiny": "1.0"},
+        "remote": {"other": "0.1"},
         "test": {"checker": "3.0"},
         "train": {"tiny": "1.0"},
         "notebook": {"checker": "3.0"},
@@ -73,12 +83,13 @@ def test_all_locks_are_made_and_agree(server: Server, tmp_path: Path) -> None:
     update_locks(layout, reporter, environ(tmp_path, server.url))
     locked = {
         lock: {item.name: item.version for item in read_lock(tmp_path / lock)}
-        for lock in (HOST_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
+        for lock in (HOST_LOCK, REMOTE_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
     }
     assert locked == {
         HOST_LOCK: {"tiny": "1.0"},
         # The version below is taken, although there is a newer one.
-        TEST_LOCK: {"checker": "3.0", "tiny": "1.0"},
+        REMOTE_LOCK: {"other": "0.1", "tiny": "1.0"},
+        TEST_LOCK: {"checker": "3.0", "other": "0.1", "tiny": "1.0"},
         TRAIN_LOCK: {"tiny": "1.0"},
         NOTEBOOK_LOCK: {"checker": "3.0", "tiny": "1.0"},
     }
@@ -91,7 +102,7 @@ def test_a_version_that_is_not_there_leaves_the_locks_as_they_were(
     server: Server, tmp_path: Path
 ) -> None:
     add_wheel(server, "tiny", "1.0")
-    wanted = {"host": {"tiny": "1.0"}, "test": {"tiny": "1.7"}}
+    wanted = {"host": {"tiny": "1.0"}, "remote": {"tiny": "1.0"}, "test": {"tiny": "1.7"}}
     layout = checkout(tmp_path, wanted)
     (tmp_path / HOST_LOCK).write_text("as it was")
     with pytest.raises(PinsError, match="cannot be met together") as caught:

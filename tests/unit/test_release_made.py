@@ -239,7 +239,7 @@ def test_the_components_are_valid_by_the_schema_of_the_format(release: Files) ->
 
 
 def test_the_provenance_is_read_by_the_parser_of_the_format(release: Files) -> None:
-    from google.protobuf.json_format import (  # type: ignore[import-untyped]
+    from google.protobuf.json_format import (
         ParseDict,
         ParseError,
     )

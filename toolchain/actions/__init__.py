@@ -4,7 +4,7 @@ Importing this package loads neither the Docker SDK nor pydantic: a build with n
 not wait for them.
 """
 
-from toolchain.actions.executor import Executor
+from toolchain.actions.executor import Executor, SharedCache
 from toolchain.actions.lock import project_lock
 from toolchain.actions.model import (
     SOURCE_DATE_EPOCH,
@@ -28,6 +28,7 @@ __all__ = [
     "PlannedStep",
     "RunRecord",
     "Runner",
+    "SharedCache",
     "Step",
     "StepGraphError",
     "StepResult",

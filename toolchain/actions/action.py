@@ -31,6 +31,11 @@ class PreparedAction:
     encoded_action: bytes
     encoded_command: bytes
 
+    @property
+    def command_digest(self) -> Digest:
+        """Digest of ``encoded_command``."""
+        return Digest.of_bytes(self.encoded_command)
+
 
 def prepare_action(step: Step, known: Mapping[OutputOf, Digest]) -> PreparedAction:
     """Return the action of ``step``.

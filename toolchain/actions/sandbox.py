@@ -98,7 +98,7 @@ class Sandbox:
                 os.chown(self.out, owner.uid, owner.gid)
             folders = {self.project}
             for path, file in tree.files.items():
-                _fill_store(path, file, store)
+                fill_store(path, file, store)
                 target = self.project / path
                 folders.update(self.project / parent for parent in path.parents)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,13 @@ class Sandbox:
             self._lock = -1
 
 
-def _fill_store(path: PurePosixPath, file: TreeFile, store: Store) -> None:
+def fill_store(path: PurePosixPath, file: TreeFile, store: Store) -> None:
+    """Put the content of an input into the store.
+
+    Raises:
+        StepFailedError: a file of the host changed since it was read, or cannot be read.
+        DiskFullError: there is no room.
+    """
     if file.source is None:
         return
     if isinstance(file.source, bytes):

@@ -114,6 +114,22 @@ class Store:
                     temporary.unlink(missing_ok=True)
         return digest
 
+    @contextmanager
+    def scratch_file(self) -> Iterator[Path]:
+        """Yield the path of a file to write, which is removed after the block.
+
+        Raises:
+            DiskFullError: there is no room.
+            CacheCorruptError: the store cannot be written.
+        """
+        with self._writing():
+            path = self._new_name()
+        with space_checked(self._folder):
+            try:
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+
     def put_file(
         self, source: Path, *, take: bool = False, expected: Digest | None = None
     ) -> Digest:

@@ -6,10 +6,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from toolchain.actions import OutputOf, RunRecord, Step, StepResult, publish
+from toolchain.actions import Maker, OutputOf, RunRecord, Step, StepResult, publish
 from toolchain.boards import Board
 from toolchain.commands.options import DEFAULT_BUILD_TYPE
 from toolchain.commands.session import EngineChoice, Session, chosen_engine
@@ -88,7 +88,8 @@ def release_engine(name: str) -> EngineChoice:
     Raises:
         UsageError: it is another one.
     """
-    if chosen_engine(name).name == "host":
+    chosen = chosen_engine(name)
+    if chosen.name == "host":
         raise UsageError(
             "a release is not made with --engine host",
             why="its provenance says that every step ran in a pinned image, without network; on "
@@ -96,7 +97,7 @@ def release_engine(name: str) -> EngineChoice:
             next_step="leave --engine out where Docker can be had; elsewhere ./invoke build and "
             "./invoke verify take --engine host, and ./invoke verify-release needs no engine",
         )
-    return chosen_engine("docker")
+    return replace(chosen, name="docker")
 
 
 def chosen_version(project: Path, version: str) -> str:
@@ -171,8 +172,23 @@ def package(session: Session, boards: Sequence[Board], model: Model, version: st
     return Packaged(version, folder, files)
 
 
-def assemble(session: Session, boards: Sequence[Board], model: Model, version: str) -> Release:
-    """Build, simulate, verify, and return the release of it; see ``package``."""
+def assemble(
+    session: Session,
+    boards: Sequence[Board],
+    model: Model,
+    version: str,
+    places: Mapping[str, StepRecord] | None = None,
+) -> Release:
+    """Build, simulate, verify, and return the release of it; see ``package``.
+
+    Args:
+        session: the open command.
+        boards: of its archives.
+        model: of its firmwares.
+        version: its version.
+        places: by the step's name what another release of the same says of where it ran, which is
+            then said here too; None for what is so.
+    """
     build_type = find_build_type(DEFAULT_BUILD_TYPE)
     verified = verify(session, boards, [model], build_type)
     runs = simulate_all([each.firmware for each in verified])
@@ -228,7 +244,7 @@ def assemble(session: Session, boards: Sequence[Board], model: Model, version: s
         pins=made_of.pins,
         images=made_of.images,
         sources=made_of.sources,
-        steps=_steps(records, results),
+        steps=_steps(records, results, places or {}),
         archives=tuple(sorted(archives, key=lambda archive: archive.board)),
         sbom=_record(SBOM, files[SBOM]),
     )
@@ -341,8 +357,13 @@ def _record(name: str, data: bytes) -> FileRecord:
 
 
 def _steps(
-    records: Sequence[RunRecord], results: Mapping[str, StepResult]
+    records: Sequence[RunRecord],
+    results: Mapping[str, StepResult],
+    places: Mapping[str, StepRecord],
 ) -> tuple[StepRecord, ...]:
+    def place(record: RunRecord) -> StepRecord | Maker:
+        return places.get(record.name, record.made_by)
+
     return tuple(
         StepRecord.model_validate(
             {
@@ -353,6 +374,8 @@ def _steps(
                 "engine": record.made_by.engine,
                 "isolated": record.made_by.isolated,
                 "pinned": record.made_by.pinned,
+                "server": place(record).server,
+                "worker": place(record).worker,
                 "outputs": {
                     str(path): digest.sha256
                     for path, digest in sorted(results[record.name].outputs.items())

@@ -79,7 +79,9 @@ def reproduce(
                 f"{_some(changed)}",
                 next_step="check out the commit that it was made from",
             )
-        again = assemble(session, boards, model, manifest.version)
+        # Another worker, or none, is no other release: what is compared is what came out.
+        places = {step.name: step for step in manifest.steps}
+        again = assemble(session, boards, model, manifest.version, places)
     different = [
         name
         for name, data in sorted(release.files.items())

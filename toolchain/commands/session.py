@@ -6,10 +6,10 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from toolchain.actions import Executor, Runner, project_lock
+from toolchain.actions import Executor, Runner, SharedCache, project_lock
 from toolchain.console import Reporter, group
 from toolchain.errors import (
     EngineTooOldError,
@@ -19,15 +19,20 @@ from toolchain.errors import (
 )
 from toolchain.images import Kind, image_name, project_pins
 from toolchain.layout import Layout, project_layout
-from toolchain.pins import Pins
+from toolchain.pins import REMOTE_LOCK, Pins
 from toolchain.pipeline import Pipeline, TrainingOptions
+from toolchain.remote.settings import RemoteChoice, chosen_remote
 from toolchain.renode import SIMULATORS
 
 if TYPE_CHECKING:
     from toolchain.host_tools import HostTools
+    from toolchain.remote.endpoint import Endpoint
 
 
 EngineName: TypeAlias = Literal["auto", "docker", "host"]
+_REMOTE_JOBS = 32
+"""Steps that wait for remote workers side by side: they cost this machine little."""
+
 ENGINES: tuple[EngineName, ...] = ("auto", "docker", "host")
 
 
@@ -39,18 +44,24 @@ class EngineChoice:
         name: ``auto`` is Docker, or the host where Docker cannot be had and the host's tools are
             the pinned ones.
         allow_unpinned: with ``host`` only: whether its tools may be others than the pinned ones.
+        remote: services of others that are asked first, or run the steps instead.
     """
 
     name: EngineName = "auto"
     allow_unpinned: bool = False
+    remote: RemoteChoice = field(default_factory=RemoteChoice)
 
 
-def chosen_engine(name: str, *, allow_unpinned: bool = False) -> EngineChoice:
-    """Return the choice that the options mean.
+def chosen_engine(
+    name: str, *, allow_unpinned: bool = False, remote: RemoteChoice | None = None
+) -> EngineChoice:
+    """Return the choice that the options mean; without ``remote``, what the environment says.
 
     Raises:
-        UsageError: there is no such engine, or it cannot use other tools than the pinned ones.
+        UsageError: there is no such engine, it cannot use other tools than the pinned ones, or a
+            setting for remote services cannot be used.
     """
+    remote = chosen_remote() if remote is None else remote
     for engine in ENGINES:
         if engine == name:
             break
@@ -66,7 +77,12 @@ def chosen_engine(name: str, *, allow_unpinned: bool = False) -> EngineChoice:
             why="Docker's images have the pinned tools only",
             next_step="add --engine host, or leave it out",
         )
-    return EngineChoice(engine, allow_unpinned)
+    if remote.executor is not None and engine == "host":
+        raise UsageError(
+            f"--engine {engine} runs steps here, and --remote-executor elsewhere",
+            next_step="leave one of them out; --remote-cache goes with any engine",
+        )
+    return EngineChoice(engine, allow_unpinned, remote)
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,7 @@ def open_session(
         jobs: steps run side by side; None for the number of processors.
         training: options of the training step; None for the model's own.
         layout: the checkout; None for the one that this code belongs to.
-        engine: where steps run; None for ``auto``.
+        engine: where steps run; None for ``auto``, and remote services as the environment says.
         explain: say of each step why it runs.
 
     Raises:
@@ -134,7 +150,12 @@ def open_session(
     """
     layout = layout or project_layout()
     pins = project_pins(layout)
-    choice = engine or EngineChoice()
+    choice = engine or chosen_engine("auto")
+    remote = choice.remote
+    if remote:
+        from toolchain.extra_packages import require_packages
+
+        require_packages(REMOTE_LOCK, "grpc", reporter)
 
     @functools.cache
     def tools() -> HostTools:
@@ -150,6 +171,8 @@ def open_session(
         stack.enter_context(project_lock(layout, reporter))
 
         def make_executor() -> Executor:
+            if remote.executor is not None:
+                return elsewhere(remote.executor)
             if choice.name == "host":
                 return on_host()
             try:
@@ -159,6 +182,34 @@ def open_session(
                     raise
                 reporter.warning(f"Docker cannot be used ({error.what}): the host engine is")
                 return on_host()
+
+        def elsewhere(endpoint: Endpoint) -> Executor:
+            from toolchain.remote.connection import Connection
+            from toolchain.remote.executor import RemoteExecutor, queue_seconds
+
+            return RemoteExecutor(
+                Connection(endpoint, remote.credentials),
+                layout,
+                runner.store,
+                reporter,
+                queue_limit=queue_seconds(),
+            )
+
+        def make_shared() -> SharedCache:
+            from toolchain.remote.cache import RemoteCache
+            from toolchain.remote.connection import Connection
+
+            if remote.cache is None:
+                raise AssertionError("there is no remote cache")
+            same = remote.cache == remote.executor
+            return RemoteCache(
+                Connection(remote.cache, remote.credentials),
+                runner.store,
+                reporter,
+                # An executor stores what its workers made itself.
+                offers=not same,
+                required=same,
+            )
 
         def on_host() -> Executor:
             from toolchain.actions.host_executor import HostExecutor
@@ -186,7 +237,12 @@ def open_session(
             )
 
         runner = Runner(
-            layout, make_executor, reporter, jobs=jobs or os.cpu_count() or 1, explain=explain
+            layout,
+            make_executor,
+            reporter,
+            jobs=jobs or (_REMOTE_JOBS if remote.executor else os.cpu_count() or 1),
+            explain=explain,
+            make_shared=make_shared if remote.cache else None,
         )
         stack.enter_context(_bounded(layout, runner, reporter))
         yield Session(layout, pins, pipeline, runner, reporter)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from toolchain import environment
 from toolchain.console import Reporter
-from toolchain.errors import EngineUnavailableError, ToolchainError, UsageError
+from toolchain.errors import EngineUnavailableError
+from toolchain.extra_packages import require_packages
 from toolchain.layout import project_layout
+from toolchain.pins import TEST_LOCK
 
 REQUIRE_DOCKER_VARIABLE = "TOOLCHAIN_REQUIRE_DOCKER"
 """When ``1``, a missing engine is a failure; otherwise the tests that need one are skipped."""
@@ -98,22 +99,4 @@ def require_test_packages(reporter: Reporter) -> None:
         UsageError: they are missing in an environment that is not ours.
         ToolchainError: they cannot be installed.
     """
-    lock = project_layout().project / "requirements-test.lock"
-    place = project_layout().project / ".venv"
-    if sys.prefix != str(place):
-        try:
-            import hypothesis  # noqa: F401
-            import pytest  # noqa: F401
-        except ImportError as error:
-            raise UsageError(
-                "the test requirements are not installed",
-                next_step=f"pip install --require-hashes -r {lock.name}, or use ./invoke test",
-            ) from error
-        return
-    if environment.is_current(place, lock):
-        return
-    try:
-        with reporter.activity(f"installing {lock.name}"):
-            environment.install(place, lock)
-    except environment.EnvironmentSetupError as error:
-        raise ToolchainError(str(error)) from error
+    require_packages(TEST_LOCK, "hypothesis", reporter)

@@ -93,6 +93,9 @@ class StepRecord(_Table):
         engine: where it ran: ``docker`` or ``host``.
         isolated: whether it could reach its inputs and its image only.
         pinned: whether its tools were the pinned ones.
+        server: address of the remote service that its result came from; empty when it ran on the
+            machine that made the release.
+        worker: name of that service's worker that ran it, where it is known.
         outputs: sha256 by path below ``/out``.
     """
 
@@ -103,6 +106,8 @@ class StepRecord(_Table):
     engine: Literal["docker", "host"]
     isolated: bool
     pinned: bool
+    server: Annotated[str, Field(pattern=r"^(grpcs?://[A-Za-z0-9._:\[\]/-]+)?$")] = ""
+    worker: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:/-]*$")] = ""
     outputs: Mapping[ProjectPath, Sha256]
 
 

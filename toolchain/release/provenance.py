@@ -69,7 +69,13 @@ def _step(manifest: Manifest, step: StepRecord) -> dict[str, object]:
             "content": image.content_sha256,
             "pins": {name: manifest.pins[name] for name in image.pins},
         },
-        "ranOn": {"engine": step.engine, "isolated": step.isolated, "pinned": step.pinned},
+        "ranOn": {
+            "engine": step.engine,
+            "isolated": step.isolated,
+            "pinned": step.pinned,
+            "server": step.server,
+            "worker": step.worker,
+        },
         "outputs": dict(step.outputs),
     }
 
