@@ -37,6 +37,8 @@ DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("train", "requirements"): set(),
     ("notebook", "requirements"): set(),
     ("host",): set(),
+    # Of the machine that asks, as the host's are.
+    ("remote",): set(),
     # What images come to, not what they are made of.
     ("content",): set(),
     # Its image is made apart, by docker itself (toolchain/renode).
