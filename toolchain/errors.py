@@ -312,11 +312,25 @@ class RemoteExecutionError(ToolchainError):
     cure = "Look at the service's workers: they may be gone, or have the images of another commit."
 
 
+class WorkerError(ToolchainError):
+    """A worker cannot begin or go on: its name is taken, or this machine cannot run actions."""
+
+    exit_code = 48
+    cure = "Give it another name, or what the message says that it lacks."
+
+
 class DocumentationError(ToolchainError):
     """A page of the documentation has a mistake, such as a link that leads nowhere."""
 
     exit_code = 49
     cure = "Mend the page that the message names."
+
+
+class RemoteServiceError(ToolchainError):
+    """The remote service that ``./invoke remote up`` runs cannot be started, or has ended."""
+
+    exit_code = 50
+    cure = "Read what its parts say in ./invoke remote logs."
 
 
 class CancelledError(ToolchainError):

@@ -20,6 +20,7 @@ TEST_LOCK = "requirements-test.lock"
 REMOTE_LOCK = "requirements-remote.lock"
 TRAIN_LOCK = "docker/train.lock"
 NOTEBOOK_LOCK = "docker/notebook.lock"
+SERVICE_LOCK = "docker/service.lock"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")]
@@ -108,8 +109,8 @@ class TflmPins(CratePin):
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
-class TrainPins(_Table):
-    """The train image.
+class PythonImagePins(_Table):
+    """An image with Python.
 
     Attributes:
         python: minor version of the interpreter.
@@ -206,8 +207,9 @@ class Pins(_Table):
     host_compiler: HostCompilerPins
     tflm: TflmPins
     content: ContentPins
-    train: TrainPins
+    train: PythonImagePins
     notebook: NotebookPins
+    service: PythonImagePins
     devcontainer: DevcontainerPins
     host: HostPins
     remote: RemotePins
@@ -331,6 +333,7 @@ def check_locks(project: Path, pins: Pins) -> None:
         },
         TRAIN_LOCK: pins.train.requirements,
         NOTEBOOK_LOCK: pins.notebook.requirements,
+        SERVICE_LOCK: pins.service.requirements,
     }
     for name, requirements in wanted.items():
         locked: dict[str, set[str]] = {}

@@ -20,6 +20,7 @@ from toolchain.pins import (
     NOTEBOOK_LOCK,
     PINS_FILE,
     REMOTE_LOCK,
+    SERVICE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     FilePin,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from toolchain.engine.connection import Engine
 
 _HEADER = "# Made from pins.toml by ./invoke pins --update; every file by sha256.\n"
-_TRAIN_PLATFORM = "x86_64-manylinux_2_40"
+_IMAGE_PLATFORM = "x86_64-manylinux_2_40"
 _LAST_LINES = 8
 
 
@@ -137,13 +138,17 @@ def locks(pins: Pins) -> tuple[Lock, ...]:
     host = dict(pins.host.requirements)
     remote = {**host, **pins.remote.requirements}
     universal = ("--universal", "--python-version", min(pins.host.python, key=_minor))
-    train = ("--python-version", pins.train.python, "--python-platform", _TRAIN_PLATFORM)
+    train, service = (
+        ("--python-version", image.python, "--python-platform", _IMAGE_PLATFORM)
+        for image in (pins.train, pins.service)
+    )
     return (
         Lock(HOST_LOCK, host, universal, ""),
         Lock(REMOTE_LOCK, remote, universal, HOST_LOCK),
         Lock(TEST_LOCK, {**remote, **pins.test.requirements}, universal, REMOTE_LOCK),
         Lock(TRAIN_LOCK, dict(pins.train.requirements), train, ""),
         Lock(NOTEBOOK_LOCK, dict(pins.notebook.requirements), train, TRAIN_LOCK),
+        Lock(SERVICE_LOCK, dict(pins.service.requirements), service, ""),
     )
 
 

@@ -351,7 +351,7 @@ CASES = {
 
 # What clients also say, and which tells nothing about a fault.
 NOISE = (
-    "Collecting async-timeout==5.0.1 (from -r /opt/train.lock (line 3))",
+    "Collecting async-timeout==5.0.1 (from -r /opt/requirements.lock (line 3))",
     "  Downloading http://127.0.0.1/proxy/files/timeout-1.0-py3-none-any.whl (504 kB)",
     "Get:7 http://127.0.0.1/apt-proxy/debian tst/main amd64 libproxy1v5 amd64 0.5 [500 kB]",
     "Need to get 503 kB of archives.",

@@ -28,11 +28,13 @@ from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
     KINDS,
+    PYTHON_LOCKS,
     Kind,
     image_content,
     image_definition,
     image_name,
     kind_of,
+    python_image,
 )
 from toolchain.images.disk import is_disk_full, require_space
 from toolchain.images.downloads import Downloads
@@ -41,7 +43,7 @@ from toolchain.images.leftovers import remove_leftovers, remove_stages, work_ide
 from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry, pull_image
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
-from toolchain.pins import NOTEBOOK_LOCK, TRAIN_LOCK, Pins, parse_lock
+from toolchain.pins import Pins, parse_lock
 
 NEEDED_BYTES: Mapping[Kind, int] = {
     "base": 1_000_000_000,
@@ -49,6 +51,7 @@ NEEDED_BYTES: Mapping[Kind, int] = {
     "host": 1_000_000_000,
     "train": 6_000_000_000,
     "notebook": 1_000_000_000,
+    "service": 1_500_000_000,
 }
 """Free space asked for before an image is made: downloads, the build's stages, the image itself."""
 
@@ -58,6 +61,7 @@ PURPOSES: Mapping[Kind, str] = {
     "cross": "the Arm compiler and TensorFlow Lite Micro, 600 MB to fetch",
     "host": "a compiler for this computer, which judges your own model's firmware, 60 MB to fetch",
     "notebook": "Jupyter, 60 MB to fetch",
+    "service": "BuildGrid and PostgreSQL, for remote execution, 140 MB to fetch",
 }
 """What each image is for, told when it is made; fetched is only what is not there yet."""
 
@@ -347,18 +351,18 @@ class _Maker:
         return BuildInputs({}, large)
 
     def _python(self, fetcher: Fetcher, kind: Kind) -> BuildInputs:
-        name = TRAIN_LOCK if kind == "train" else NOTEBOOK_LOCK
+        name, image = PYTHON_LOCKS[kind], python_image(kind, self.pins)
         lock = (self.layout.project / name).read_bytes()
-        parts = fetcher.train_files(lock, parse_lock(lock.decode("utf-8"), name))
+        parts = fetcher.python_files(image, lock, parse_lock(lock.decode("utf-8"), name))
         large = {
             f"{folder}/{file}": digest
             for folder, files in parts.items()
             for file, digest in files.items()
             # The notebook image stands on the train image, which has them.
-            if kind == "train" or folder != "system"
+            if kind != "notebook" or folder != "system"
         }
         small = {f"{kind}.lock": lock}
-        return BuildInputs(small, large, {"PYTHON": self.pins.train.python})
+        return BuildInputs(small, large, {"PYTHON": image.python})
 
 
 def build_image(

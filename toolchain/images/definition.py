@@ -14,16 +14,25 @@ from typing import Any, Literal
 
 from toolchain.errors import PinsError, UsageError
 from toolchain.layout import Layout
-from toolchain.pins import NOTEBOOK_LOCK, PINS_FILE, TRAIN_LOCK, Pins, load_pins
+from toolchain.pins import (
+    NOTEBOOK_LOCK,
+    PINS_FILE,
+    SERVICE_LOCK,
+    TRAIN_LOCK,
+    Pins,
+    PythonImagePins,
+    load_pins,
+)
 
-Kind = Literal["base", "train", "cross", "host", "notebook"]
-KINDS: tuple[Kind, ...] = ("base", "train", "cross", "host", "notebook")
+Kind = Literal["base", "train", "cross", "host", "notebook", "service"]
+KINDS: tuple[Kind, ...] = ("base", "train", "cross", "host", "notebook", "service")
 PARENTS: Mapping[Kind, Kind | None] = {
     "base": None,
     "train": "base",
     "cross": "base",
     "host": "cross",
     "notebook": "train",
+    "service": "base",
 }
 """The kind of the image that each one stands on."""
 
@@ -76,14 +85,16 @@ def image_definition(kind: Kind, pins: Pins) -> ImageDefinition:
     if kind == "base":
         system = [pins.debian.model_dump(mode="json"), {"epoch": BASE_EPOCH, "dpkg": BASE_EXCLUDES}]
         return ImageDefinition(kind, PARENTS[kind], "", (), system)
-    if kind == "train":
+    if kind in {"train", "service"}:
+        image = python_image(kind, pins)
         packages = {
-            "python": pins.train.python,
-            "system": pins.train.system_packages,
-            "build": pins.train.build_packages,
+            "python": image.python,
+            "system": image.system_packages,
+            "build": image.build_packages,
         }
-        dockerfile = "docker/train.Dockerfile"
-        return ImageDefinition(kind, PARENTS[kind], dockerfile, (TRAIN_LOCK,), packages)
+        return ImageDefinition(
+            kind, PARENTS[kind], f"docker/{kind}.Dockerfile", (PYTHON_LOCKS[kind],), packages
+        )
     if kind == "cross":
         used = [pins.cross.model_dump(mode="json"), pins.tflm.model_dump(mode="json")]
         files = ("tflm/image/Makefile",)
@@ -96,6 +107,19 @@ def image_definition(kind: Kind, pins: Pins) -> ImageDefinition:
         dockerfile = "docker/notebook.Dockerfile"
         return ImageDefinition(kind, PARENTS[kind], dockerfile, (NOTEBOOK_LOCK,), packages)
     raise UsageError(f"there is no image {kind!r}", next_step=f"one of {', '.join(KINDS)}")
+
+
+PYTHON_LOCKS: Mapping[Kind, str] = {
+    "train": TRAIN_LOCK,
+    "notebook": NOTEBOOK_LOCK,
+    "service": SERVICE_LOCK,
+}
+"""The lock of the wheels of each image with Python."""
+
+
+def python_image(kind: Kind, pins: Pins) -> PythonImagePins:
+    """Return which Python and packages an image with Python has; the notebook's are the train's."""
+    return pins.service if kind == "service" else pins.train
 
 
 def image_content(kind: Kind, pins: Pins, layout: Layout) -> str:

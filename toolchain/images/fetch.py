@@ -21,7 +21,14 @@ from toolchain.images.downloads import Downloads, mismatch
 from toolchain.images.faults import WAYS_OUT
 from toolchain.images.site import CARGO_CONFIG_IN_CONTAINER, Site
 from toolchain.layout import Layout
-from toolchain.pins import CratePin, FilePin, LockedRequirement, Pins, normalised
+from toolchain.pins import (
+    CratePin,
+    FilePin,
+    LockedRequirement,
+    Pins,
+    PythonImagePins,
+    normalised,
+)
 
 Files = Mapping[str, Digest]
 _PIP_VENV = "/opt/fetch"
@@ -139,12 +146,13 @@ class Fetcher:
         self._downloads.write_list(key, files)
         self.lists[key] = files
 
-    def train_files(
-        self, lock_text: bytes, lock: tuple[LockedRequirement, ...]
+    def python_files(
+        self, image: PythonImagePins, lock_text: bytes, lock: tuple[LockedRequirement, ...]
     ) -> dict[str, Files]:
         """Return what an image with Python is built from: ``system``, ``build`` and ``wheels``.
 
         Args:
+            image: its packages.
             lock_text: the hash lock, as pip reads it.
             lock: the same, parsed.
 
@@ -153,11 +161,11 @@ class Fetcher:
             PinnedPackageGoneError: the index no longer has a locked version.
             DigestMismatchError: a wheel is not the locked one; none of them is used.
         """
-        train, identity = self._pins.train, base_identity(self._engine, self._base)
+        identity = base_identity(self._engine, self._base)
         keys = {
-            "system": _key("system", train.system_packages, identity),
-            "build": _key("build", train.system_packages, train.build_packages, identity),
-            "wheels": _key("wheels", train.python, hashlib.sha256(lock_text).hexdigest()),
+            "system": _key("system", image.system_packages, identity),
+            "build": _key("build", image.system_packages, image.build_packages, identity),
+            "wheels": _key("wheels", image.python, hashlib.sha256(lock_text).hexdigest()),
         }
         found: dict[str, Files] = {}
         for name, key in keys.items():
@@ -169,9 +177,9 @@ class Fetcher:
             return found
         with self._open("fetching Python and its wheels") as (container, said):
             debian.update_index(container, self._pins.debian.suite, said)
-            system = debian.download(container, dict.fromkeys(train.system_packages), said)
+            system = debian.download(container, dict.fromkeys(image.system_packages), said)
             names = {path.name for path in system}
-            both = dict.fromkeys((*train.system_packages, *train.build_packages))
+            both = dict.fromkeys((*image.system_packages, *image.build_packages))
             build = [
                 path for path in debian.download(container, both, said) if path.name not in names
             ]
@@ -179,7 +187,7 @@ class Fetcher:
             found["build"] = {path.name: self._downloads.add(path, path.name) for path in build}
             if "wheels" not in found:
                 debian.install(container, [*both, *self._certificate_packages()], said)
-                make_pip(container, train.python)
+                make_pip(container, image.python)
                 found["wheels"] = download_wheels(
                     container, (lock_text, lock), self._downloads, said
                 )
@@ -306,7 +314,7 @@ def download_wheels(
         PinnedPackageGoneError: it no longer has a locked version.
         DigestMismatchError: a wheel is not the locked one; none of them is kept.
     """
-    container.write_file("/opt/train.lock", lock[0])
+    container.write_file("/opt/requirements.lock", lock[0])
     folder = container.out / "wheels"
     container.run(
         [
@@ -319,7 +327,7 @@ def download_wheels(
                 "off",
             ),
             *("--no-input", "--timeout", "20", "--retries", "2"),
-            *("--dest", f"{OUT}/wheels", "--requirement", "/opt/train.lock"),
+            *("--dest", f"{OUT}/wheels", "--requirement", "/opt/requirements.lock"),
         ],
         "the Python wheels",
         said=said,
