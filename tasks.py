@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.parser.argument import Argument
+from invoke.tasks import Task, task
 
 from toolchain.commands.failure import DEBUG_VARIABLE, system_failure
+from toolchain.commands.option_groups import (
+    LONG_ONLY,
+    BuildOptions,
+    FirmwareOptions,
+    ModelOptions,
+    PlaceOptions,
+    ReleaseOptions,
+    ResultOptions,
+    flattened,
+)
 from toolchain.commands.options import (
     DEFAULT_BUILD_TYPE,
     DEFAULT_MODEL,
@@ -50,6 +61,39 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
             raise _exit(failure, bool(options.get("json"))) from error
 
     return run
+
+
+class _TaskOfGroups(Task[Callable[..., None]]):
+    """A task some of whose options have a long name only."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the options as Invoke makes them, without the letters that are not wanted."""
+        made = super().get_arguments(ignore_unknown_help)
+        for argument in made:
+            if argument.attr_name in LONG_ONLY:
+                argument.names = tuple(name for name in argument.names if len(name) > 1)
+        return made
+
+
+def _task(
+    *,
+    help: Mapping[str, str],
+    positional: Sequence[str] | None = None,
+    iterable: Sequence[str] | None = None,
+) -> Callable[[Callable[..., None]], Task[Callable[..., None]]]:
+    """Make a task of a function that may have groups of options; ``help`` is of its own ones."""
+
+    def make(function: Callable[..., None]) -> Task[Callable[..., None]]:
+        body, texts = flattened(function)
+        made: Task[Callable[..., None]] = task(
+            klass=_TaskOfGroups,
+            positional=positional,
+            iterable=iterable,
+            help={**texts, **help},
+        )(_command(body))
+        return made
+
+    return make
 
 
 def _exit(error: ToolchainError, as_json: bool) -> Exit:
@@ -99,76 +143,52 @@ def _dicts(values: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 _TARGET_HELP = "board, or 'all' for every one (./invoke targets lists them)"
-_MODEL_HELP = "sine_int8, sine_float, or the path of your own .tflite or .keras file"
-_REPRESENTATIVE_HELP = ".npy of inputs from which a .keras file is quantised to int8"
-_INPUTS_HELP = ".npy of inputs to verify your own model on; drawn when not given"
-_ARENA_HELP = "bytes of your own model's tensor arena; the smallest that works when not given"
-_ENGINE_HELP = (
-    "docker, host (this machine's own tools, not isolated), or auto: Docker if it can be had"
-)
-_RELEASE_ENGINE_HELP = "docker; a release is made in nothing else"
-_UNPINNED_HELP = "with --engine host: take a compiler that is not the pinned one"
 _SIMULATOR_HELP = "unicorn, this project's own, or renode, where that can be had"
-_BUILD_TYPE_HELP = "release, release_with_logs, default or debug"
+
+_MODEL = ModelOptions()
+_BUILD = BuildOptions()
+_FIRMWARE = FirmwareOptions()
+_ANY_FIRMWARE = FirmwareOptions(model="")
+_PLACE = PlaceOptions()
+_RELEASE = ReleaseOptions()
+_RESULT = ResultOptions()
 
 
-def _arena(text: str) -> int | None:
-    return whole_number("--arena", text, at_least=16) if text else None
-
-
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
-        "model": _MODEL_HELP,
-        "build-type": _BUILD_TYPE_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
-        "arena": _ARENA_HELP,
         "jobs": "steps run side by side; 0 for as many as there are processors",
         "bundle": "file made by ./invoke bundle, from which everything pinned is taken",
-        "engine": _ENGINE_HELP,
-        "allow-unpinned": _UNPINNED_HELP,
         "explain": "say of each step why it runs: what changed since it last did",
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def build(
     _context: Context,
     target: str = "all",
-    model: str = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    representative: str = "",
-    inputs: str = "",
-    arena: str = "",
+    firmware: FirmwareOptions = _FIRMWARE,
     jobs: str = "0",
     bundle: str = "",
-    engine: str = "auto",
-    allow_unpinned: bool = False,
+    place: PlaceOptions = _PLACE,
     explain: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Make a flashable firmware: train, convert, compile, check."""
     from toolchain.commands.build import build as run
     from toolchain.commands.build import find_targets
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type
     from toolchain.render import arena_line, artifact_table, next_commands, size_bars
 
     use_bundle(bundle)
     side_by_side = whole_number("--jobs", jobs, at_least=0)
     boards = find_targets(project_layout(), target)
-    chosen = chosen_model(model, representative, inputs)
-    kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    chosen, kind, arena_bytes = firmware.chosen(), firmware.kind(), firmware.arena_bytes()
+    chosen_place = place.chosen()
     with open_session(
-        _reporter(quiet or json), jobs=side_by_side or None, engine=place, explain=explain
+        _reporter(result.silent), jobs=side_by_side or None, engine=chosen_place, explain=explain
     ) as session:
         firmwares = run(session, boards, chosen, kind, arena_bytes)
-    if json:
+    if result.json:
         _show_json(
             "build",
             firmwares=[
@@ -191,55 +211,39 @@ def build(
             ],
         )
         return
-    for firmware in firmwares:
-        _show(f"\n{firmware.board.title}, {firmware.model.name}, {firmware.build_type}\n")
-        _show(artifact_table(firmware))
+    for each in firmwares:
+        _show(f"\n{each.board.title}, {each.model.name}, {each.build_type}\n")
+        _show(artifact_table(each))
         _show("")
-        _show(size_bars(firmware.size))
-        if firmware.arena:
-            _show(arena_line(firmware.arena))
-    if not quiet:
+        _show(size_bars(each.size))
+        if each.arena:
+            _show(arena_line(each.arena))
+    if not result.quiet:
         _show("")
         _show(next_commands(target, chosen, kind))
 
 
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
-        "model": _MODEL_HELP,
-        "build-type": _BUILD_TYPE_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
-        "arena": _ARENA_HELP,
         "inferences": "how many to run; 1000, or each case of your own model once, if not given",
         "lines": "how many console lines to show; all are in simulation.json",
         "html": "write a page on which the run can be replayed to this file; for one target",
         "watch": "show the run on this terminal as it went, at a speed for eyes",
         "simulator": _SIMULATOR_HELP,
-        "engine": _ENGINE_HELP,
-        "allow-unpinned": _UNPINNED_HELP,
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def simulate(
     _context: Context,
     target: str = "all",
-    model: str = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    representative: str = "",
-    inputs: str = "",
-    arena: str = "",
+    firmware: FirmwareOptions = _FIRMWARE,
     inferences: str = "",
     lines: str = "12",
     html: str = "",
     watch: bool = False,
     simulator: str = "unicorn",
-    engine: str = "auto",
-    allow_unpinned: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    place: PlaceOptions = _PLACE,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Run the very file that would be flashed in the simulator; show console and LEDs."""
     from simulator.replay import replay_page
@@ -251,35 +255,33 @@ def simulate(
         renode_summary,
         simulate_in_renode,
     )
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.commands.simulate import run_title, simulate_all
     from toolchain.commands.watch import require_terminal
     from toolchain.commands.watch import watch as show_run
     from toolchain.errors import UsageError
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type
     from toolchain.render import shown_path, simulation_summary
 
     number = whole_number("--inferences", inferences, at_least=1) if inferences else None
     shown = whole_number("--lines", lines, at_least=0)
     boards = find_targets(project_layout(), target)
-    chosen = chosen_model(model, representative, inputs)
-    kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    engine, simulator = engine_and_simulator(engine, simulator)
-    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    chosen, kind, arena_bytes = firmware.chosen(), firmware.kind(), firmware.arena_bytes()
+    engine, simulator = engine_and_simulator(place.engine, simulator)
+    chosen_place = dataclasses.replace(place, engine=engine).chosen()
     renode = chosen_simulator(simulator, project_layout())
-    if (html or watch) and (len(boards) > 1 or renode is not None or (watch and json)):
+    if (html or watch) and (len(boards) > 1 or renode is not None or (watch and result.json)):
         raise UsageError(
             "--html and --watch show one board, simulated by this project, and --watch no JSON",
             next_step="name the board with --target, and leave the other options out",
         )
     if watch:
         require_terminal(sys.stdout)
-    with open_session(_reporter(quiet or json), engine=place) as session:
+    with open_session(_reporter(result.silent), engine=chosen_place) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         if renode is not None:
             others = simulate_in_renode(renode, firmwares, number)
-            if json:
+            if result.json:
                 _show_json("renode-simulations", simulations=[run.as_json() for run in others])
             else:
                 _show("\n\n".join(renode_summary(run, shown) for run in others))
@@ -290,7 +292,7 @@ def simulate(
         write_page(page, replay_page(boards[0], run_title(runs[0]), runs[0].result))
     if watch:
         show_run(runs[0], run_title(runs[0]))
-    if json:
+    if result.json:
         _show_json("simulations", simulations=[run.as_json() for run in runs])
         return
     _show("\n\n".join(simulation_summary(run, shown) for run in runs))
@@ -298,65 +300,47 @@ def simulate(
         _show(f"replay   {shown_path(page)}")
 
 
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
-        "model": _MODEL_HELP,
-        "build-type": _BUILD_TYPE_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
-        "arena": _ARENA_HELP,
         "compare": "another build: its folder, or a commit of this checkout, which is built too",
         "lines": "how many symbols to list; all are in the page and in JSON",
         "html": "write one page for a browser to this file",
         "markdown": "print a table in Markdown, for a job's summary",
-        "engine": _ENGINE_HELP,
-        "allow-unpinned": _UNPINNED_HELP,
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def size(
     _context: Context,
     target: str = "all",
-    model: str = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    representative: str = "",
-    inputs: str = "",
-    arena: str = "",
+    firmware: FirmwareOptions = _FIRMWARE,
     compare: str = "",
     lines: str = "15",
     html: str = "",
     markdown: bool = False,
-    engine: str = "auto",
-    allow_unpinned: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    place: PlaceOptions = _PLACE,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Tell what the bytes are for, down to the symbol, and what changed since another build."""
     from toolchain.commands.build import build as build_firmwares
     from toolchain.commands.build import find_targets
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.commands.size import firmware_sizes
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type
     from toolchain.render import shown_path
     from toolchain.sizes.page import size_page
     from toolchain.sizes.text import size_markdown, size_text
 
     shown = whole_number("--lines", lines, at_least=0)
     boards = find_targets(project_layout(), target)
-    chosen = chosen_model(model, representative, inputs)
-    kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
-    with open_session(_reporter(quiet or json or markdown), engine=place) as session:
+    chosen, kind, arena_bytes = firmware.chosen(), firmware.kind(), firmware.arena_bytes()
+    chosen_place = place.chosen()
+    with open_session(_reporter(result.silent or markdown), engine=chosen_place) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         sizes = firmware_sizes(session, firmwares, compare)
     if html:
         page = Path(html).expanduser().absolute()
         write_page(page, size_page(sizes))
-    if json:
+    if result.json:
         _show_json("sizes", sizes=[each.as_json() for each in sizes])
     elif markdown:
         _show(size_markdown(sizes))
@@ -366,91 +350,63 @@ def size(
             _show(f"\npage  {shown_path(page)}")
 
 
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
-        "model": f"{_MODEL_HELP}; both of the project when not given",
-        "build-type": _BUILD_TYPE_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
-        "arena": _ARENA_HELP,
+        "model": "as for build, or both of the project when not given",
         "simulator": "unicorn; or renode, where the same must come out once more",
-        "engine": _ENGINE_HELP,
-        "allow-unpinned": _UNPINNED_HELP,
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def verify(
     _context: Context,
     target: str = "all",
-    model: str = "",
-    build_type: str = DEFAULT_BUILD_TYPE,
-    representative: str = "",
-    inputs: str = "",
-    arena: str = "",
+    firmware: FirmwareOptions = _ANY_FIRMWARE,
     simulator: str = "unicorn",
-    engine: str = "auto",
-    allow_unpinned: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    place: PlaceOptions = _PLACE,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Prove in simulation that the firmware computes what the model computes."""
     from toolchain.commands.build import find_targets
     from toolchain.commands.renode import chosen_simulator, engine_and_simulator
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.commands.verify import verify as run
     from toolchain.layout import project_layout
-    from toolchain.pipeline import MODELS, find_build_type
+    from toolchain.pipeline import MODELS
     from toolchain.render import verification_table
 
     boards = find_targets(project_layout(), target)
-    chosen = chosen_model(model or DEFAULT_MODEL, representative, inputs)
-    models = [chosen] if model else list(MODELS.values())
-    kind, arena_bytes = find_build_type(build_type), _arena(arena)
-    engine, simulator = engine_and_simulator(engine, simulator)
-    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
+    chosen = dataclasses.replace(firmware, model=firmware.model or DEFAULT_MODEL).chosen()
+    models = [chosen] if firmware.model else list(MODELS.values())
+    kind, arena_bytes = firmware.kind(), firmware.arena_bytes()
+    engine, simulator = engine_and_simulator(place.engine, simulator)
+    chosen_place = dataclasses.replace(place, engine=engine).chosen()
     renode = chosen_simulator(simulator, project_layout())
-    with open_session(_reporter(quiet or json), engine=place) as session:
+    with open_session(_reporter(result.silent), engine=chosen_place) as session:
         verifications = run(session, boards, models, kind, arena_bytes, renode=renode)
-    if json:
+    if result.json:
         _show_json("verifications", verifications=[each.as_json() for each in verifications])
         return
     _show(verification_table(verifications))
 
 
-@task(
+@_task(
     help={
         "target": "the board that is connected (see ./invoke targets)",
-        "model": _MODEL_HELP,
-        "build-type": _BUILD_TYPE_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
-        "arena": _ARENA_HELP,
         "port": "serial port of the board; it is looked for when not given",
         "tool": "way of flashing, where the board has several (see ./invoke targets)",
         "image": "write this file instead of building one",
         "dry-run": "say what would be done, command lines included, and send nothing",
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def flash(
     _context: Context,
     target: str,
-    model: str = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    representative: str = "",
-    inputs: str = "",
-    arena: str = "",
+    firmware: FirmwareOptions = _FIRMWARE,
     port: str = "",
     tool: str = "",
     image: str = "",
     dry_run: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Build, check, and write the firmware to a board that is connected."""
     from toolchain.commands.build import build as build_firmwares
@@ -461,14 +417,12 @@ def flash(
     from toolchain.errors import UsageError
     from toolchain.flashing.host import this_host
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type
 
-    layout, reporter = project_layout(), _reporter(quiet or json)
+    layout, reporter = project_layout(), _reporter(result.silent)
     boards = find_targets(layout, target)
     if len(boards) != 1:
         raise UsageError("one board is flashed at a time", next_step="name it with --target")
-    chosen = chosen_model(model, representative, inputs)
-    kind, arena_bytes = find_build_type(build_type), _arena(arena)
+    chosen, kind, arena_bytes = firmware.chosen(), firmware.kind(), firmware.arena_bytes()
     if not image:
         with open_session(reporter) as session:
             build_firmwares(session, boards, chosen, kind, arena_bytes)
@@ -481,7 +435,7 @@ def flash(
         tool=tool,
     )
     job = prepare(request, this_host(), dry_run=dry_run)
-    if json:
+    if result.json:
         told = {"target": boards[0].name, "model": chosen.name, "plan": plan(job)}
         done = "" if dry_run else run(job, reporter, quiet=True)
         _show_json("flash", **told, written=not dry_run, result=str(done))
@@ -489,36 +443,29 @@ def flash(
     if dry_run:
         _show("\n".join(plan(job)))
         return
-    done = run(job, reporter, quiet=quiet)
+    done = run(job, reporter, quiet=result.quiet)
     _show(
         f"{done}\nconsole: {boards[0].console.baud} baud, 8N1; it begins with {chosen.application}:"
     )
 
 
-@task(
+@_task(
     help={
         "epochs": "passes over the training data; the model's own number when not given",
         "model-1-epochs": "those of the smaller network that the report compares it with",
         "seed": "of data, weights and shuffling; the model's own when not given",
-        "engine": _ENGINE_HELP,
-        "allow-unpinned": _UNPINNED_HELP,
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def train(
     _context: Context,
     epochs: str = "",
     model_1_epochs: str = "",
     seed: str = "",
-    engine: str = "auto",
-    allow_unpinned: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    place: PlaceOptions = _PLACE,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Train and convert the sine networks; write plots and a report to build/model/sine."""
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.commands.train import LARGEST_SEED
     from toolchain.commands.train import train as run
     from toolchain.pipeline import TrainingOptions
@@ -532,11 +479,11 @@ def train(
         if model_1_epochs
         else default.small_epochs,
     )
-    reporter = _reporter(quiet or json)
-    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
-    with open_session(reporter, training=options, engine=place) as session:
+    reporter = _reporter(result.silent)
+    chosen_place = place.chosen()
+    with open_session(reporter, training=options, engine=chosen_place) as session:
         trained = run(session)
-    if json:
+    if result.json:
         _show_json("train", **dataclasses.asdict(trained))
         return
     _show(training_summary(trained))
@@ -547,13 +494,12 @@ def train(
         )
 
 
-@task(
+@_task(
     help={
         "port": "of 127.0.0.1; one that is free when not given",
         "pair": "make the notebook from its .py file instead of opening it",
     }
 )
-@_command
 def notebook(_context: Context, port: str = "", pair: bool = False) -> None:
     """Open the notebook that goes through the training step by step, in Jupyter, until Ctrl-C."""
     from toolchain.commands.notebook import pair_notebook, serve_notebook
@@ -570,42 +516,30 @@ def notebook(_context: Context, port: str = "", pair: bool = False) -> None:
     serve_notebook(_reporter(False), announce, port=number)
 
 
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
-        "model": _MODEL_HELP,
-        "build-type": _BUILD_TYPE_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
-        "engine": _ENGINE_HELP,
-        "allow-unpinned": _UNPINNED_HELP,
         "json": "print the result as JSON",
     }
 )
-@_command
 def plan(
     _context: Context,
     target: str = "all",
-    model: str = DEFAULT_MODEL,
-    build_type: str = DEFAULT_BUILD_TYPE,
-    representative: str = "",
-    inputs: str = "",
-    engine: str = "auto",
-    allow_unpinned: bool = False,
+    build: BuildOptions = _BUILD,
+    place: PlaceOptions = _PLACE,
     json: bool = False,
 ) -> None:
     """Say which steps a build would run, and why."""
     from toolchain.commands.build import find_targets
     from toolchain.commands.plan import plan as run
     from toolchain.commands.plan import plan_summary
-    from toolchain.commands.session import chosen_engine, open_session
+    from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
-    from toolchain.pipeline import find_build_type
 
     boards = find_targets(project_layout(), target)
-    chosen, kind = chosen_model(model, representative, inputs), find_build_type(build_type)
-    place = chosen_engine(engine, allow_unpinned=allow_unpinned)
-    with open_session(_reporter(json), engine=place) as session:
+    chosen, kind = build.chosen(), build.kind()
+    chosen_place = place.chosen()
+    with open_session(_reporter(json), engine=chosen_place) as session:
         steps = run(session, boards, chosen, kind)
     if json:
         _show_json("plan", steps=_dicts(steps))
@@ -613,21 +547,18 @@ def plan(
     _show(plan_summary(steps))
 
 
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
         "model": "sine_int8 or sine_float; both when not given",
-        "build-type": _BUILD_TYPE_HELP,
+        "build-type": "release, release_with_logs, default or debug",
         "vary": "names of variations with commas between them; all when not given",
         "engine": "docker, or host where the compiler is the pinned one",
         "at-once": "how many variations share a build; on a difference each gets its own",
         "library": "what each build compiles of it: 'linked', 'whole', or at the 'ends' the whole",
         "compiled-only": "leave out converting, embedding and the references",
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def repro(
     _context: Context,
     target: str = "all",
@@ -638,8 +569,7 @@ def repro(
     at_once: str = "3",
     library: str = "ends",
     compiled_only: bool = False,
-    json: bool = False,
-    quiet: bool = False,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Build from clean under varied circumstances and compare every byte."""
     from toolchain.commands.build import find_targets
@@ -668,9 +598,9 @@ def repro(
         model_steps=not compiled_only,
     )
     place = chosen_engine(engine)
-    with open_session(_reporter(quiet or json), engine=place) as session:
+    with open_session(_reporter(result.silent), engine=place) as session:
         found = run(session, place, request)
-    if json:
+    if result.json:
         _show_json("repro", **dataclasses.asdict(found), equal=found.equal)
     else:
         for heads, lines in reproduction_tables(found):
@@ -682,45 +612,34 @@ def repro(
     found.require_equal()
 
 
-@task(
+@_task(
     help={
         "target": _TARGET_HELP,
-        "model": _MODEL_HELP,
-        "representative": _REPRESENTATIVE_HELP,
-        "inputs": _INPUTS_HELP,
         "version": "of the release; git's description of the checkout when not given, or 0",
-        "engine": _RELEASE_ENGINE_HELP,
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def package(
     _context: Context,
     target: str = "all",
-    model: str = DEFAULT_MODEL,
-    representative: str = "",
-    inputs: str = "",
+    model: ModelOptions = _MODEL,
     version: str = "",
-    engine: str = "docker",
-    json: bool = False,
-    quiet: bool = False,
+    place: ReleaseOptions = _RELEASE,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Build, simulate, verify, and put a release of it into dist/: an archive for each board."""
     from toolchain.commands.build import find_targets
-    from toolchain.commands.package import chosen_version, release_engine
+    from toolchain.commands.package import chosen_version
     from toolchain.commands.package import package as run
     from toolchain.commands.session import open_session
     from toolchain.layout import project_layout
     from toolchain.render import shown_path, table
 
-    layout, place = project_layout(), release_engine(engine)
-    boards = find_targets(layout, target)
-    chosen = chosen_model(model, representative, inputs)
+    layout, chosen_place = project_layout(), place.chosen()
+    boards, chosen = find_targets(layout, target), model.chosen()
     named = chosen_version(layout.project, version)
-    with open_session(_reporter(quiet or json), engine=place) as session:
+    with open_session(_reporter(result.silent), engine=chosen_place) as session:
         done = run(session, boards, chosen, named)
-    if json:
+    if result.json:
         _show_json("package", **dataclasses.asdict(done))
         return
     lines = [
@@ -730,14 +649,13 @@ def package(
     _show(table(("file", "bytes", "sha256"), lines, frozenset({1})))
 
 
-@task(
+@_task(
     positional=["place"],
     help={
         "place": "folder of a release, or one archive in it",
         "json": "print the result as JSON",
     },
 )
-@_command
 def verify_release(_context: Context, place: str, json: bool = False) -> None:
     """Check that a release is what it says, without network (./invoke verify-release dist)."""
     from toolchain.commands.verify_release import verify_release as run
@@ -759,49 +677,42 @@ def verify_release(_context: Context, place: str, json: bool = False) -> None:
     )
 
 
-@task(
+@_task(
     positional=["place"],
     help={
         "place": "folder of a release, or one archive in it",
         "model": "the .keras file that it was made from; a .tflite file is in the release",
         "representative": "the data that it was quantised from",
         "inputs": "the inputs that it was verified on",
-        "engine": _RELEASE_ENGINE_HELP,
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     },
 )
-@_command
 def reproduce(
     _context: Context,
     place: str,
     model: str = "",
     representative: str = "",
     inputs: str = "",
-    engine: str = "docker",
-    json: bool = False,
-    quiet: bool = False,
+    runs_in: ReleaseOptions = _RELEASE,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Make a release again from its recorded pins and model, and compare every byte."""
-    from toolchain.commands.package import release_engine
     from toolchain.commands.reproduce import GivenPaths
     from toolchain.commands.reproduce import reproduce as run
     from toolchain.commands.session import open_session
     from toolchain.commands.verify_release import verify_release as check
 
-    runs_in = release_engine(engine)
+    chosen_place = runs_in.chosen()
     release = check(Path(place).expanduser().absolute())
     given = GivenPaths(model, representative, inputs)
-    with open_session(_reporter(quiet or json), engine=runs_in) as session:
+    with open_session(_reporter(result.silent), engine=chosen_place) as session:
         done = run(session, release, given)
-    if json:
+    if result.json:
         _show_json("reproduce", **dataclasses.asdict(done))
         return
     _show(f"{done.version} was made again: the same bytes in {', '.join(sorted(done.files))}")
 
 
-@task(help={"json": "print the result as JSON"})
-@_command
+@_task(help={"json": "print the result as JSON"})
 def targets(_context: Context, json: bool = False) -> None:
     """List the boards with their facts."""
     from toolchain.boards import board_names, find_board
@@ -816,8 +727,7 @@ def targets(_context: Context, json: bool = False) -> None:
     _show(target_tables(boards))
 
 
-@task(help={"check": "change nothing; fail when one is not up to date"})
-@_command
+@_task(help={"check": "change nothing; fail when one is not up to date"})
 def schemas(_context: Context, check: bool = False) -> None:
     """Write what of docs/ is made from the code: JSON schemas, and the table of errors."""
     from toolchain.layout import project_layout
@@ -832,38 +742,34 @@ def schemas(_context: Context, check: bool = False) -> None:
     _show("\n".join(f"wrote {shown_path(path)}" for path in changed) or f"{FOLDER} is up to date")
 
 
-@task(
+@_task(
     help={
         "push": "registry to push them to by their content names, such as registry.example:5000/me",
         "pull": "registry to ask before an image is made; TOOLCHAIN_REGISTRY sets it for all tasks",
         "renode": "build the image for --simulator renode instead; needs the site of its archive",
         "devcontainer": "make the image of .devcontainer instead, with the tools of all steps",
-        "json": "print the result as JSON",
-        "quiet": "print the result only",
     }
 )
-@_command
 def images(
     _context: Context,
     push: str = "",
     pull: str = "",
     renode: bool = False,
     devcontainer: bool = False,
-    quiet: bool = False,
-    json: bool = False,
+    result: ResultOptions = _RESULT,
 ) -> None:
     """Make the container images that the steps need; list, push or pull them."""
     from toolchain.commands.images import ensure_all_images, push_all_images
     from toolchain.errors import UsageError
     from toolchain.render import table
 
-    reporter = _reporter(quiet or json)
+    reporter = _reporter(result.silent)
     if renode or devcontainer:
         from toolchain.commands.images import make_devcontainer_image
         from toolchain.commands.renode import make_renode_image
 
         name = make_renode_image(reporter) if renode else make_devcontainer_image(reporter)
-        if json:
+        if result.json:
             _show_json("image", name=name)
         else:
             _show(name)
@@ -872,14 +778,14 @@ def images(
         raise UsageError("--push and --pull exclude each other", next_step="leave one out")
     if push:
         pushed = push_all_images(reporter, push)
-        if json:
+        if result.json:
             _show_json("pushed-images", images=_dicts(pushed))
             return
         rows = [[item.reference, item.manifest] for item in pushed]
         _show(table(["image", "manifest"], rows, frozenset()))
         return
     found = ensure_all_images(reporter, registry=pull)
-    if json:
+    if result.json:
         _show_json("images", images=_dicts(found))
         return
     _show(
@@ -891,13 +797,12 @@ def images(
     )
 
 
-@task(
+@_task(
     help={
         "out": "file to write; build/tinyml-toolchain-bundle.tar when not given",
         "json": "print the result as JSON",
     }
 )
-@_command
 def bundle(_context: Context, out: str = "", json: bool = False) -> None:
     """Write everything pinned to one file, for ./invoke build --bundle FILE without network."""
     from toolchain.commands.bundle import make_bundle
@@ -913,14 +818,13 @@ def bundle(_context: Context, out: str = "", json: bool = False) -> None:
     )
 
 
-@task(
+@_task(
     help={
         "target": "board whose make workspace is mounted",
-        "model": _MODEL_HELP,
+        "model": "sine_int8 or sine_float",
         "command": "run by /bin/sh instead of a shell to type in",
     }
 )
-@_command
 def shell(
     _context: Context, target: str, model: str = DEFAULT_MODEL, command: str = "/bin/bash"
 ) -> None:
@@ -936,14 +840,13 @@ def shell(
         raise Exit(code=code)
 
 
-@task(
+@_task(
     help={
         "fast": "unit tests only: no Docker, within a minute",
         "select": "passed to pytest as -k",
         "junit": "folder for JUnit reports of the tests, which CI hosts show",
     }
 )
-@_command
 def test(_context: Context, fast: bool = False, select: str = "", junit: str = "") -> None:
     """Set up what the tests need and run them; with --fast without Docker."""
     from toolchain.commands.test import run_tests
@@ -954,13 +857,12 @@ def test(_context: Context, fast: bool = False, select: str = "", junit: str = "
         raise Exit(code=code)
 
 
-@task(
+@_task(
     help={
         "bundle": "also write what was found, without what is private, to this zip file",
         "json": "print the result as JSON",
     }
 )
-@_command
 def doctor(_context: Context, bundle: str = "", json: bool = False) -> None:
     """Look at what a build needs of this computer, and say what to do about what is missing."""
     from toolchain.doctor.bundle import support_bundle, write_bundle
@@ -989,8 +891,7 @@ def doctor(_context: Context, bundle: str = "", json: bool = False) -> None:
         raise Exit(f"error: {error}", code=error.exit_code)
 
 
-@task(help={"out": "folder of the site, which is replaced; build/site when not given"})
-@_command
+@_task(help={"out": "folder of the site, which is replaced; build/site when not given"})
 def docs(_context: Context, out: str = "") -> None:
     """Build the documentation site from docs/; a link that leads nowhere is an error."""
     from toolchain.commands.docs import build_docs
@@ -1000,13 +901,12 @@ def docs(_context: Context, out: str = "") -> None:
     _show(f"open {shown_path(page)}")
 
 
-@task(
+@_task(
     iterable=["job"],
     help={
         "job": "test, board, repro, release or renode; may be given again; all but renode if not"
     },
 )
-@_command
 def ci(_context: Context, job: list[str]) -> None:
     """Run what the workflows in .github run: tests, each board, varied builds, a release."""
     from toolchain.boards import board_names
@@ -1020,8 +920,7 @@ def ci(_context: Context, job: list[str]) -> None:
         raise Exit(code=code)
 
 
-@task(help={"json": "print the result as JSON"})
-@_command
+@_task(help={"json": "print the result as JSON"})
 def cache(_context: Context, json: bool = False) -> None:
     """Show the cache's parts, sizes and bound; 'cache export' and 'cache import' carry it on."""
     from toolchain.commands.cache import report_cache
@@ -1034,7 +933,111 @@ def cache(_context: Context, json: bool = False) -> None:
     _show(cache_table(found))
 
 
-@task(
+@_task(
+    help={
+        "listen": "address to listen at; another one than this machine's own asks for tokens and "
+        "is encrypted",
+        "port": "to listen at",
+        "workers": "how many actions this machine runs side by side; 0 for none",
+        "tokens": "ask for a token on this machine too",
+    }
+)
+def remote_up(
+    _context: Context,
+    listen: str = "127.0.0.1",
+    port: str = "50051",
+    workers: str = "2",
+    tokens: bool = False,
+    result: ResultOptions = _RESULT,
+) -> None:
+    """Start a remote execution service on this machine, with workers (./invoke remote up)."""
+    from toolchain.commands.remote import up
+    from toolchain.render import remote_text
+
+    number = whole_number("--port", port, at_least=1024, at_most=65535)
+    slots = whole_number("--workers", workers, at_least=0, at_most=64)
+    found = up(_reporter(result.silent), listen, number, slots, tokens=tokens)
+    if result.json:
+        _show_json("remote-status", **found.as_json())
+        return
+    _show(remote_text(found))
+
+
+@_task(help={"json": "print the result as JSON"})
+def remote_status(_context: Context, json: bool = False) -> None:
+    """Tell how the service of 'remote up' is (./invoke remote status)."""
+    from toolchain.commands.remote import status
+    from toolchain.render import remote_text
+
+    found = status(_reporter(True))
+    if json:
+        _show_json("remote-status", **found.as_json())
+        return
+    _show(remote_text(found))
+
+
+@_task(help={"lines": "how many of each part"})
+def remote_logs(_context: Context, lines: str = "40") -> None:
+    """Show what the parts of the service wrote last (./invoke remote logs)."""
+    from toolchain.commands.remote import logs
+
+    _show(logs(_reporter(True), whole_number("--lines", lines, at_least=1)))
+
+
+@_task(help={"delete": "remove its state too: blobs, results, certificates, the tokens' secret"})
+def remote_down(_context: Context, delete: bool = False) -> None:
+    """End the service; its state stays for the next 'remote up' (./invoke remote down)."""
+    from toolchain.commands.remote import down
+
+    ran = down(_reporter(False), delete=delete)
+    _show("the service has ended" if ran else "the service did not run")
+
+
+@_task(
+    help={
+        "role": "client, worker, or writer: a client that may also store results",
+        "holder": "who gets it; stands in the service's log",
+        "days": "for how long it is good",
+    }
+)
+def remote_token(
+    _context: Context, role: str = "client", holder: str = "someone", days: str = "30"
+) -> None:
+    """Print a token for the service of 'remote up' (./invoke remote token --role client)."""
+    from toolchain.commands.remote import token
+
+    good = whole_number("--days", days, at_least=1, at_most=3650)
+    _show(token(_reporter(True), role, holder, good))
+
+
+@_task(
+    help={
+        "server": "grpc[s]://HOST:PORT[/INSTANCE] of the service to work for",
+        "slots": "how many actions run side by side; 0 for as many as there are processors",
+        "name": "of this worker; one that stays the same when not given",
+        "token-file": "file with this worker's token",
+        "ca-file": "certificates to trust, in PEM",
+        "quiet": "tell warnings only",
+    }
+)
+def worker(
+    _context: Context,
+    server: str = "",
+    slots: str = "0",
+    name: str = "",
+    token_file: str = "",
+    ca_file: str = "",
+    quiet: bool = False,
+) -> None:
+    """Run actions for a remote execution service, in the sandbox of local steps, until Ctrl-C."""
+    from toolchain.commands.remote import chosen_worker, work
+
+    number = whole_number("--slots", slots, at_least=0, at_most=256) or os.cpu_count() or 1
+    chosen = chosen_worker(server, number, name, token_file=token_file, ca_file=ca_file)
+    _show(f"{work(_reporter(quiet), chosen)} actions were finished")
+
+
+@_task(
     positional=["folder"],
     help={
         "folder": "where to; missing, or an export to be added to",
@@ -1042,7 +1045,6 @@ def cache(_context: Context, json: bool = False) -> None:
         "json": "print the result as JSON",
     },
 )
-@_command
 def cache_export(_context: Context, folder: str, target: str = "", json: bool = False) -> None:
     """Write step results to a folder, to be imported elsewhere (./invoke cache export FOLDER)."""
     from toolchain.commands.cache import export_cache
@@ -1055,11 +1057,10 @@ def cache_export(_context: Context, folder: str, target: str = "", json: bool = 
     _show(f"exported {exchange_line(done)}")
 
 
-@task(
+@_task(
     positional=["folder"],
     help={"folder": "an export", "json": "print the result as JSON"},
 )
-@_command
 def cache_import(_context: Context, folder: str, json: bool = False) -> None:
     """Take the step results of an export, each one checked (./invoke cache import FOLDER)."""
     from toolchain.commands.cache import import_cache
@@ -1072,7 +1073,7 @@ def cache_import(_context: Context, folder: str, json: bool = False) -> None:
     _show(f"imported {exchange_line(done)}")
 
 
-@task(
+@_task(
     help={
         "dist": "also remove dist/, the packed release",
         "cache": "also remove downloads, step results, and the private engine with its images",
@@ -1082,7 +1083,6 @@ def cache_import(_context: Context, folder: str, json: bool = False) -> None:
         "json": "print the result as JSON",
     }
 )
-@_command
 def clean(
     _context: Context,
     cache: bool = False,
@@ -1099,14 +1099,13 @@ def clean(
         _show_json("clean", removed=not dry_run, items=_dicts(done))
 
 
-@task(
+@_task(
     help={
         "check": "compare with what is offered today: what is outdated, what has vanished",
         "update": "take the mirror's current packages and make the locks anew",
         "json": "print the result of --check as JSON",
     }
 )
-@_command
 def pins(_context: Context, check: bool = False, update: bool = False, json: bool = False) -> None:
     """Check that the locks agree with pins.toml; compare with what is offered, or take that."""
     from toolchain.commands import pins as command
@@ -1133,8 +1132,7 @@ def pins(_context: Context, check: bool = False, update: bool = False, json: boo
         _show(line)
 
 
-@task(positional=["shell"], help={"shell": "bash, zsh or fish"})
-@_command
+@_task(positional=["shell"], help={"shell": "bash, zsh or fish"})
 def completion(_context: Context, shell: str) -> None:
     """Print the script by which a shell completes tasks, options, boards and models."""
     from toolchain.completion import described, script

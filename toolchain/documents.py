@@ -24,6 +24,7 @@ from toolchain.commands.bundle import MadeBundle
 from toolchain.commands.clean import Removable
 from toolchain.commands.images import AvailableImage
 from toolchain.commands.package import Packaged
+from toolchain.commands.remote import RemoteStatus
 from toolchain.commands.repro import Reproduction
 from toolchain.commands.reproduce import Reproduced
 from toolchain.commands.train import Trained
@@ -233,6 +234,7 @@ def document_fields() -> Mapping[str, Fields]:
         },
         "cache-export": _fields(Exchanged),
         "cache-import": _fields(Exchanged),
+        "remote-status": _fields(RemoteStatus, parts=dict[str, str]),
         "clean": {"removed": bool, "items": tuple[Removable, ...]},
         "pins": {"pins": tuple[PinState, ...]},
         "doctor": {"healthy": bool, "findings": tuple[Finding, ...]},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toolchain.boards import Board
     from toolchain.case_verification import Agreement as CaseAgreement
     from toolchain.commands.cache import CacheReport
+    from toolchain.commands.remote import RemoteStatus
     from toolchain.commands.simulate import SimulatedRun
     from toolchain.commands.train import Trained
     from toolchain.commands.verify import Verified, VerifiedFirmware
@@ -402,4 +403,23 @@ def findings_text(findings: Sequence[Finding]) -> str:
         lines.append(f"{each.state:<{states}}  {each.check:<{width}}  {each.what}{measured}")
         if each.cure and each.state != "ok":
             lines.append(f"{'':<{states + width + 4}}next: {each.cure}")
+    return "\n".join(lines)
+
+
+def remote_text(status: RemoteStatus) -> str:
+    """Return how a remote service is, and how to use it."""
+    if not status.endpoint:
+        return "no service runs here; start one with: ./invoke remote up"
+    lines = [f"service  {status.endpoint}"]
+    if status.parts:
+        lines.append("parts    " + ", ".join(f"{name} {state}" for name, state in status.parts))
+        lines.append("answers  " + ("yes" if status.running else "no: see ./invoke remote logs"))
+    lines.append(f"workers  {status.slots} here; more with: ./invoke worker --server URL")
+    options = [f"--remote-executor {status.endpoint}"]
+    if status.tokens:
+        lines.append("tokens   asked for; make them with: ./invoke remote token --role client")
+        options.append(f"--remote-token-file {status.token_file}")
+    if status.ca_file:
+        options.append(f"--remote-ca-file {status.ca_file}")
+    lines.append(f"use      ./invoke build {' '.join(options)}")
     return "\n".join(lines)

@@ -43,6 +43,7 @@ from toolchain.release.origin import image_kinds, origin
 from toolchain.release.provenance import render_provenance
 from toolchain.release.sbom import make_sbom
 from toolchain.release.sums import render_sums
+from toolchain.remote.settings import RemoteChoice
 
 UNKNOWN_VERSION = "0"
 """Version of a checkout that is none of git's."""
@@ -79,16 +80,17 @@ class Packaged:
     files: Mapping[str, Digest]
 
 
-def release_engine(name: str) -> EngineChoice:
+def release_engine(name: str, remote: RemoteChoice | None = None) -> EngineChoice:
     """Return what the steps of a release run in: Docker, whatever else there is.
 
     Args:
         name: as ``--engine`` has it.
+        remote: services that are used too; what the environment says when not given.
 
     Raises:
         UsageError: it is another one.
     """
-    chosen = chosen_engine(name)
+    chosen = chosen_engine(name, remote=remote)
     if chosen.name == "host":
         raise UsageError(
             "a release is not made with --engine host",

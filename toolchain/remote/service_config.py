@@ -249,7 +249,7 @@ def keys_script(paths: Paths) -> str:
 def server_script(paths: Paths, database_url: str) -> str:
     """Return the shell script that waits for the database, migrates it and runs the server."""
     return (
-        f"until pg_isready -q -h {paths.sockets}; do sleep 0.2; done; "
+        f"until pg_isready -q -h {paths.sockets} -U {DATABASE} -d postgres; do sleep 0.2; done; "
         f"createdb -h {paths.sockets} -U {DATABASE} {DATABASE} 2> /dev/null || true; "
         f"bgd migrate apply '{database_url}'; "
         f"exec bgd server start -v {paths.config}/server.yml"
