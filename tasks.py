@@ -390,6 +390,48 @@ def verify(
 
 
 @_task(
+    positional=["file"],
+    help={
+        "file": "matrix of models, boards and build types, as TOML or CSV",
+        "again": "work on all rows, also on those that an earlier run verified",
+        "csv": "also write the table to this file",
+        "markdown": "print the table in Markdown, for a job's summary",
+        "jobs": "steps run side by side; 0 for as many as there are processors, or workers",
+    },
+)
+def matrix(
+    _context: Context,
+    file: str,
+    again: bool = False,
+    csv: str = "",
+    markdown: bool = False,
+    jobs: str = "0",
+    place: PlaceOptions = _PLACE,
+    result: ResultOptions = _RESULT,
+) -> None:
+    """Build and verify many models on many boards, into one table (./invoke matrix FILE)."""
+    from toolchain.commands.matrix import find_matrix, require_all_verified, run_matrix
+    from toolchain.commands.session import open_session
+    from toolchain.layout import project_layout
+    from toolchain.matrix.table import matrix_csv, matrix_markdown, matrix_text
+
+    wanted = find_matrix(project_layout(), file)
+    side_by_side = whole_number("--jobs", jobs, at_least=0)
+    silent = result.silent or markdown
+    with open_session(
+        _reporter(silent), jobs=side_by_side or None, engine=place.chosen()
+    ) as session:
+        report = run_matrix(session, wanted, again=again)
+    if csv:
+        write_page(Path(csv).expanduser().absolute(), matrix_csv(report))
+    if result.json:
+        _show_json("matrix", **dataclasses.asdict(report), verified=not report.failed)
+    else:
+        _show(matrix_markdown(report) if markdown else matrix_text(report))
+    require_all_verified(report)
+
+
+@_task(
     help={
         "target": "the board that is connected (see ./invoke targets)",
         "port": "serial port of the board; it is looked for when not given",

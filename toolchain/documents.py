@@ -31,6 +31,7 @@ from toolchain.commands.train import Trained
 from toolchain.doctor.finding import Finding
 from toolchain.firmware.size import LayerSize, SizeReport
 from toolchain.images.sharing import PushedImage
+from toolchain.matrix.outcome import MatrixReport
 from toolchain.pins_check import PinState
 from toolchain.sizes.difference import SizeDifference
 from toolchain.sizes.files import FilesExplained
@@ -234,6 +235,7 @@ def document_fields() -> Mapping[str, Fields]:
         },
         "cache-export": _fields(Exchanged),
         "cache-import": _fields(Exchanged),
+        "matrix": _fields(MatrixReport, verified=bool),
         "remote-status": _fields(RemoteStatus, parts=dict[str, str]),
         "clean": {"removed": bool, "items": tuple[Removable, ...]},
         "pins": {"pins": tuple[PinState, ...]},

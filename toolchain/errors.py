@@ -280,6 +280,13 @@ class SimulatorUnavailableError(ToolchainError):
     cure = "Use --simulator unicorn, or have Renode as the message says."
 
 
+class MatrixFailedError(ToolchainError):
+    """A firmware of a matrix could not be built, or is not verified; the others were worked on."""
+
+    exit_code = 40
+    cure = "Look at the rows that failed; the next run takes over the others."
+
+
 class ReleaseInvalidError(ToolchainError):
     """A release is not what it says it is: a file, a field or a digest disagrees with another."""
 

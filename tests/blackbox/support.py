@@ -29,7 +29,9 @@ SETPRIV = (
 )
 """Begins a command line that nobody runs, who may read everything."""
 
-_STEP = re.compile(r"^  (?P<name>\S.*): (?:(?P<cached>cached)|[0-9.]+ s)$", re.MULTILINE)
+_STEP = re.compile(
+    r"^  (?P<name>\S.*): (?:(?P<cached>cached)|[0-9.]+ s)(?: (?:at|on) \S+)?$", re.MULTILINE
+)
 _PATIENCE_SECONDS = 120.0
 
 

@@ -36,6 +36,10 @@ DEPENDANTS: Mapping[tuple[str, ...], set[str]] = {
     ("train", "build_packages"): PYTHON,
     ("train", "requirements"): set(),
     ("notebook", "requirements"): set(),
+    ("service", "python"): {"service"},
+    ("service", "system_packages"): {"service"},
+    ("service", "build_packages"): {"service"},
+    ("service", "requirements"): set(),
     ("host",): set(),
     # Of the machine that asks, as the host's are.
     ("remote",): set(),
@@ -54,6 +58,8 @@ FILES: Mapping[str, set[str]] = {
     "docker/train.lock": PYTHON,
     "docker/notebook.Dockerfile": {"notebook"},
     "docker/notebook.lock": {"notebook"},
+    "docker/service.Dockerfile": {"service"},
+    "docker/service.lock": {"service"},
     "tflm/image/Makefile": COMPILERS,
 }
 

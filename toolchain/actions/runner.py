@@ -29,7 +29,7 @@ from toolchain.actions.model import (
 )
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
-from toolchain.errors import CancelledError
+from toolchain.errors import CancelledError, ToolchainError
 from toolchain.layout import Layout
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class _Run:
     workers: dict[str, threading.Thread] = field(default_factory=dict)
     askers: dict[str, threading.Thread] = field(default_factory=dict)
     in_flight: set[Digest] = field(default_factory=set)
+    goes_on: bool = False
+    failures: dict[str, ToolchainError] = field(default_factory=dict)
     finished: dict[Digest, ActionResult] = field(default_factory=dict)
 
 
@@ -231,7 +233,22 @@ class Runner:
             StepFailedError: an input cannot be read, or whatever else ``Executor.run`` raises.
             CancelledError: interrupted or terminated; containers and scratch are gone.
         """
-        run = _Run({step.name: step for step in steps}, order(steps))
+        return self._run(_Run({step.name: step for step in steps}, order(steps))).results
+
+    def run_what_can(self, steps: Sequence[Step]) -> Mapping[str, ToolchainError]:
+        """Bring outputs into the store as ``run`` does, but go on after a failure.
+
+        Returns:
+            What went wrong, by the steps' names; what depends on these was not run.
+
+        Raises:
+            StepGraphError: the steps do not form a graph.
+            CancelledError: interrupted or terminated; containers and scratch are gone.
+        """
+        run = _Run({step.name: step for step in steps}, order(steps), goes_on=True)
+        return self._run(run).failures
+
+    def _run(self, run: _Run) -> _Run:
         self._records = []
         run.sorter.prepare()
         signals = _Signals(run.events)
@@ -244,7 +261,7 @@ class Runner:
             except BaseException:
                 self._stop(run)
                 raise
-        return run.results
+        return run
 
     def plan(self, steps: Sequence[Step]) -> tuple[PlannedStep, ...]:
         """Return what ``run`` would do with each step, in order, without running anything.
@@ -286,7 +303,10 @@ class Runner:
             # What follows on a known step is ready at once, whatever else is running.
             while ready := run.sorter.get_ready():
                 for name in ready:
-                    self._look_up(run, name, signals)
+                    try:
+                        self._look_up(run, name, signals)
+                    except ToolchainError as error:
+                        _fail(run, name, error)
             self._start_workers(run, signals)
             if signals.stopped:
                 raise _stopped()
@@ -296,6 +316,9 @@ class Runner:
                 if ended is None:
                     raise _stopped()
                 self._take(run, ended)
+            elif run.failures and not run.pending:
+                # All that is left depends on what failed.
+                return
 
     def _look_up(self, run: _Run, name: str, signals: _Signals) -> None:
         action = prepare_action(run.steps[name], run.known)
@@ -396,6 +419,9 @@ class Runner:
         else:
             run.workers.pop(ended.action.step.name).join()
             run.in_flight.discard(ended.action.digest)
+        if isinstance(ended.error, ToolchainError):
+            _fail(run, ended.action.step.name, ended.error)
+            return
         if ended.error is not None:
             raise ended.error
         if ended.looked_up:
@@ -455,6 +481,12 @@ class Runner:
 
 def _by_reference(step: str, outputs: Mapping[PurePosixPath, Digest]) -> dict[OutputOf, Digest]:
     return {OutputOf(step, path): digest for path, digest in outputs.items()}
+
+
+def _fail(run: _Run, name: str, error: ToolchainError) -> None:
+    if not run.goes_on or isinstance(error, CancelledError):
+        raise error
+    run.failures[name] = error
 
 
 def _how(result: ActionResult, *, cached: bool, shared: bool) -> str:

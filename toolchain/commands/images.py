@@ -38,7 +38,7 @@ def ensure_all_images(reporter: Reporter, *, registry: str = "") -> tuple[Availa
     """
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
-    from toolchain.images import KINDS, image_name, project_pins
+    from toolchain.images import STEP_KINDS, image_name, project_pins
     from toolchain.images.build import ensure_image
     from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry
 
@@ -49,7 +49,7 @@ def ensure_all_images(reporter: Reporter, *, registry: str = "") -> tuple[Availa
         environ[REGISTRY_VARIABLE] = check_registry(registry)
     found = []
     with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
-        for kind in KINDS:
+        for kind in STEP_KINDS:
             name = image_name(kind, pins, layout)
             ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter, environ=environ)
             found.append(AvailableImage(name, engine.client.images.get(name).attrs["Size"]))
@@ -69,7 +69,7 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
     """
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
-    from toolchain.images import KINDS, image_name, project_pins
+    from toolchain.images import STEP_KINDS, image_name, project_pins
     from toolchain.images.build import ensure_image, making_images
     from toolchain.images.sharing import (
         SHARED_RECORD,
@@ -82,7 +82,7 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
     pins = project_pins(layout)
     pushed = []
     with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
-        for kind in KINDS:
+        for kind in STEP_KINDS:
             name = image_name(kind, pins, layout)
             ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
             with making_images(engine, layout, reporter):

@@ -81,7 +81,7 @@ def up(reporter: Reporter, host: str, port: int, slots: int, *, tokens: bool) ->
     from toolchain.engine import open_engine
     from toolchain.images import image_name, project_pins
     from toolchain.images.build import ensure_image
-    from toolchain.remote.hosted import STEP_KINDS
+    from toolchain.remote.hosted import WORKER_KINDS
     from toolchain.remote.keeper import is_held, keeper_paths, launch, read_state
 
     layout = project_layout()
@@ -101,7 +101,7 @@ def up(reporter: Reporter, host: str, port: int, slots: int, *, tokens: bool) ->
         )
     pins = project_pins(layout)
     with open_engine(layout, reporter) as engine:
-        for kind in ("service", *(STEP_KINDS if slots else ())):
+        for kind in ("service", *(WORKER_KINDS if slots else ())):
             name = image_name(kind, pins, layout)
             ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
         # Launched while the engine is held, so that a private one does not end in between.

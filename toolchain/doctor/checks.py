@@ -96,7 +96,7 @@ def pins(about: Surroundings) -> Iterator[Finding]:
 def engine(about: Surroundings) -> Iterator[Finding]:
     """Look for a Docker Engine that answers, and for the images in it."""
     from toolchain.engine.connection import answering_engine, find_dockerd
-    from toolchain.images import KINDS, image_name, project_pins
+    from toolchain.images import STEP_KINDS, image_name, project_pins
     from toolchain.images.build import is_present
     from toolchain.images.definition import image_content
 
@@ -114,7 +114,7 @@ def engine(about: Surroundings) -> Iterator[Finding]:
         known = project_pins(about.layout)
         there = [
             kind
-            for kind in KINDS
+            for kind in STEP_KINDS
             if is_present(
                 found,
                 image_name(kind, known, about.layout),

@@ -10,6 +10,6 @@ Public use::
 run and images are rarely built.
 """
 
-from toolchain.images.definition import KINDS, Kind, image_name, project_pins
+from toolchain.images.definition import KINDS, STEP_KINDS, Kind, image_name, project_pins
 
-__all__ = ["KINDS", "Kind", "image_name", "project_pins"]
+__all__ = ["KINDS", "STEP_KINDS", "Kind", "image_name", "project_pins"]

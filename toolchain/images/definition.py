@@ -26,6 +26,9 @@ from toolchain.pins import (
 
 Kind = Literal["base", "train", "cross", "host", "notebook", "service"]
 KINDS: tuple[Kind, ...] = ("base", "train", "cross", "host", "notebook", "service")
+STEP_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "service")
+"""The images in which steps run, with those that they stand on, and the notebook."""
+
 PARENTS: Mapping[Kind, Kind | None] = {
     "base": None,
     "train": "base",

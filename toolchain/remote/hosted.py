@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from toolchain.console import Reporter
     from toolchain.engine.connection import Engine
 
-STEP_KINDS: tuple[Kind, ...] = ("train", "cross", "host")
+WORKER_KINDS: tuple[Kind, ...] = ("train", "cross", "host")
 """The images in which steps of a build run."""
 
 
@@ -56,7 +56,7 @@ def open_worker(
     chosen = worker_name(name, layout)
     hold_name(chosen, layout)
     images = []
-    for kind in STEP_KINDS:
+    for kind in WORKER_KINDS:
         images.append(image_name(kind, pins, layout))
         ensure_image(engine, images[-1], layout=layout, pins=pins, reporter=reporter)
     # Its logs are no part of what the user of this checkout looks at.

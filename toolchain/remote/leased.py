@@ -62,11 +62,13 @@ class LeaseEnd:
         code: OK, also when the command failed; otherwise why it did not run to its end.
         message: for people.
         result: with OK only.
+        known: whether nothing was run, because this machine's own cache had the result.
     """
 
     code: grpc.StatusCode
     message: str = ""
     result: api.ActionResult | None = None
+    known: bool = False
 
 
 class LeaseRefusedError(Exception):
@@ -153,13 +155,13 @@ class Leased:
             cancelled: whether nobody wants the result any more.
         """
         try:
-            return LeaseEnd(Codes.OK, result=self._run(make_executor, cancelled))
+            return self._run(make_executor, cancelled)
         except Exception as error:
             return _end(error)
 
     def _run(
         self, make_executor: Callable[[], DockerExecutor], cancelled: Callable[[], bool]
-    ) -> api.ActionResult:
+    ) -> LeaseEnd:
         action = api.Action.FromString(self._encoded)
         command = api.Command.FromString(self._message(action.command_digest))
         prepared = self._prepare(action, command)
@@ -169,7 +171,8 @@ class Leased:
                 known = self._cache.get(self.digest, prepared.step.outputs)
             if known is not None:
                 self._blobs.upload(set(known.outputs.values()))
-                return self._message_of(known.outputs, known.seconds)
+                told = self._message_of(known.outputs, known.seconds)
+                return LeaseEnd(Codes.OK, result=told, known=True)
             if cancelled():
                 raise CancelledError("cancelled before it began")
             tree = self._tree(to_digest(action.input_root_digest))
@@ -182,7 +185,7 @@ class Leased:
             seconds = time.monotonic() - started
             if end.exit_code == 0 and not action.do_not_cache:
                 self._cache.put(self.digest, ActionResult(end.outputs, seconds))
-        return self._told(end, prepared.step, seconds)
+        return LeaseEnd(Codes.OK, result=self._told(end, prepared.step, seconds))
 
     def _prepare(self, action: api.Action, command: api.Command) -> PreparedAction:
         properties = {

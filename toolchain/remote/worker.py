@@ -353,6 +353,8 @@ def _short(lease: str) -> str:
 def _how(end: LeaseEnd) -> str:
     if end.code is not grpc.StatusCode.OK:
         return f"did not run ({end.code.name}: {end.message[:200]})"
+    if end.known:
+        return "was known here"
     code = end.result.exit_code if end.result is not None else 0
     return "done" if code == 0 else f"failed with exit code {code}"
 
