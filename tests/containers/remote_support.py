@@ -165,11 +165,11 @@ def client(
     where, credentials = endpoint or service.endpoint, service.credentials("client")
 
     def make_executor() -> RemoteExecutor:
-        connection = Connection(where, credentials)
+        connection = Connection(where, credentials, patient=True)
         return RemoteExecutor(connection, layout, runner.store, reporter, queue_limit=queue_limit)
 
     def make_shared() -> SharedCache:
-        connection = Connection(where, credentials)
+        connection = Connection(where, credentials, patient=True)
         return RemoteCache(connection, runner.store, reporter, offers=False, required=True)
 
     with Runner(layout, make_executor, reporter, jobs=16, make_shared=make_shared) as runner:

@@ -21,6 +21,7 @@ from toolchain.pins import (
     NOTEBOOK_LOCK,
     PINS_FILE,
     REMOTE_LOCK,
+    SERVICE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     LockedRequirement,
@@ -34,7 +35,7 @@ from toolchain.pins import (
 
 PROJECT = project_layout().project
 DOCUMENT = tomllib.loads((PROJECT / PINS_FILE).read_text())
-LOCKS = (HOST_LOCK, TEST_LOCK, REMOTE_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
+LOCKS = (HOST_LOCK, TEST_LOCK, REMOTE_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK, SERVICE_LOCK)
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 LOCKED = st.builds(
@@ -230,6 +231,7 @@ def changed(table: str, requirement: str, version: str) -> Pins:
         ("test", "pytest", TEST_LOCK),
         ("train", "matplotlib", TRAIN_LOCK),
         ("notebook", "nbclient", NOTEBOOK_LOCK),
+        ("service", "buildgrid", SERVICE_LOCK),
         ("host", "newcomer", HOST_LOCK),
     ],
 )

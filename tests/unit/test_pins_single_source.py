@@ -15,6 +15,7 @@ from toolchain.pins import (
     NOTEBOOK_LOCK,
     PINS_FILE,
     REMOTE_LOCK,
+    SERVICE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     load_pins,
@@ -22,7 +23,7 @@ from toolchain.pins import (
 )
 
 PROJECT = project_layout().project
-LOCKS = (HOST_LOCK, TEST_LOCK, REMOTE_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
+LOCKS = (HOST_LOCK, TEST_LOCK, REMOTE_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK, SERVICE_LOCK)
 SOURCES = {PINS_FILE, *LOCKS}
 PINS = load_pins(PROJECT / PINS_FILE)
 

@@ -21,6 +21,7 @@ from toolchain.pins import (
     NOTEBOOK_LOCK,
     PINS_FILE,
     REMOTE_LOCK,
+    SERVICE_LOCK,
     TEST_LOCK,
     TRAIN_LOCK,
     read_lock,
@@ -45,6 +46,9 @@ def environ(folder: Path, url: str) -> dict[str, str]:
         "UV_HTTP_RETRIES": "0",
         "PIP_INDEX_URL": f"{url}/simple/",
     }
+
+
+LOCKS = (HOST_LOCK, REMOTE_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK, SERVICE_LOCK)
 
 
 def checkout(folder: Path, requirements: Mapping[str, Mapping[str, str]]) -> Layout:
@@ -78,12 +82,12 @@ def test_all_locks_are_made_and_agree(server: Server, tmp_path: Path) -> None:
         "test": {"checker": "3.0"},
         "train": {"tiny": "1.0"},
         "notebook": {"checker": "3.0"},
+        "service": {"other": "0.1"},
     }
     layout, reporter = checkout(tmp_path, wanted), RecordingReporter()
     update_locks(layout, reporter, environ(tmp_path, server.url))
     locked = {
-        lock: {item.name: item.version for item in read_lock(tmp_path / lock)}
-        for lock in (HOST_LOCK, REMOTE_LOCK, TEST_LOCK, TRAIN_LOCK, NOTEBOOK_LOCK)
+        lock: {item.name: item.version for item in read_lock(tmp_path / lock)} for lock in LOCKS
     }
     assert locked == {
         HOST_LOCK: {"tiny": "1.0"},
@@ -92,6 +96,7 @@ def test_all_locks_are_made_and_agree(server: Server, tmp_path: Path) -> None:
         TEST_LOCK: {"checker": "3.0", "other": "0.1", "tiny": "1.0"},
         TRAIN_LOCK: {"tiny": "1.0"},
         NOTEBOOK_LOCK: {"checker": "3.0", "tiny": "1.0"},
+        SERVICE_LOCK: {"other": "0.1"},
     }
     assert reporter.steps == [f"{lock} made anew" for lock in locked]
     again = lock_text({"tiny": "1.0"}, OPTIONS, environ(tmp_path, server.url))

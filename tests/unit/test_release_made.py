@@ -163,7 +163,13 @@ def test_the_provenance_names_actions_images_pins_and_places(release: Files) -> 
         assert step["image"]["name"] == recorded.image
         assert step["image"]["name"].partition(":")[2] == step["image"]["content"][:24]
         assert step["image"]["pins"].items() <= manifest.pins.items()
-        assert step["ranOn"] == {"engine": "docker", "isolated": True, "pinned": True}
+        assert step["ranOn"] == {
+            "engine": "docker",
+            "isolated": True,
+            "pinned": True,
+            "server": "",
+            "worker": "",
+        }
 
 
 def components(data: bytes) -> Mapping[str, Mapping[str, Any]]:

@@ -188,7 +188,7 @@ def open_session(
             from toolchain.remote.executor import RemoteExecutor, queue_seconds
 
             return RemoteExecutor(
-                Connection(endpoint, remote.credentials),
+                Connection(endpoint, remote.credentials, patient=True),
                 layout,
                 runner.store,
                 reporter,
@@ -203,7 +203,7 @@ def open_session(
                 raise AssertionError("there is no remote cache")
             same = remote.cache == remote.executor
             return RemoteCache(
-                Connection(remote.cache, remote.credentials),
+                Connection(remote.cache, remote.credentials, patient=same),
                 runner.store,
                 reporter,
                 # An executor stores what its workers made itself.

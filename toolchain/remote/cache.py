@@ -30,7 +30,6 @@ from toolchain.remote.messages import (
 if TYPE_CHECKING:
     from toolchain.console import Reporter
 
-_LOOK_UP_ATTEMPTS = 3
 _NOT_ALLOWED = frozenset({*REFUSALS, grpc.StatusCode.UNIMPLEMENTED})
 _GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
@@ -78,9 +77,7 @@ class RemoteCache:
             action_digest=from_digest(action.digest),
         )
         try:
-            message = self._connection.call(
-                self._cache.GetActionResult, request, attempts=_LOOK_UP_ATTEMPTS
-            )
+            message = self._connection.call(self._cache.GetActionResult, request)
             outputs = to_outputs(message, action.step.outputs)
             self.blobs.download(outputs.values())
         except grpc.RpcError as error:

@@ -29,7 +29,8 @@ MAX_MESSAGE_BYTES = 64 << 20
 CALL_SECONDS = 10.0
 """Deadline of a call that moves little."""
 
-_ATTEMPTS = 5
+_ATTEMPTS = 4
+_PATIENT_ATTEMPTS = 50
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 3.0
 _LARGEST_TOKEN_BYTES = 16 << 10
@@ -54,14 +55,20 @@ class Connection:
     Args:
         endpoint: where it is.
         credentials: read now.
+        patient: whether a service that answered before is waited for when it goes away, for about
+            two minutes; otherwise for some seconds.
 
     Raises:
         UsageError: a file of ``credentials`` cannot be read, or is not what it should be.
         RemoteRefusedError: the token has expired.
     """
 
-    def __init__(self, endpoint: Endpoint, credentials: Credentials) -> None:
+    def __init__(
+        self, endpoint: Endpoint, credentials: Credentials, *, patient: bool = False
+    ) -> None:
         self.endpoint = endpoint
+        self._patient = patient
+        self._reached = False
         self._token = read_token(credentials.token_file) if credentials.token_file else ""
         self.cancelled = threading.Event()
         options = [
@@ -98,7 +105,6 @@ class Connection:
         request: object,
         *,
         seconds: float = CALL_SECONDS,
-        attempts: int = _ATTEMPTS,
     ) -> T:
         """Make a call, and again after a pause while the service says that this may help.
 
@@ -106,30 +112,36 @@ class Connection:
             method: of a stub; one answer, or several that are read to their end by ``method``.
             request: its message, or a callable that makes an iterator of messages.
             seconds: deadline of each attempt.
-            attempts: at least 1.
 
         Raises:
             grpc.RpcError: the last attempt's, as ``status_of`` reads it.
             CancelledError: ``cancel`` was called.
         """
-        for attempt in range(attempts):
+        attempt = 0
+        while True:
             if self.cancelled.is_set():
                 raise _cancelled()
             message = request() if callable(request) else request
             try:
-                return method(message, timeout=seconds, metadata=self.metadata)
+                answer = method(message, timeout=seconds, metadata=self.metadata)
             except grpc.RpcError as error:
                 if self.cancelled.is_set():
                     raise _cancelled() from error
-                if status_of(error) not in RETRIABLE or attempt + 1 == attempts:
+                gone = status_of(error) is grpc.StatusCode.UNAVAILABLE
+                waits = gone and self._patient and self._reached
+                most = _PATIENT_ATTEMPTS if waits else _ATTEMPTS
+                if status_of(error) not in RETRIABLE or attempt + 1 >= most:
                     raise
                 self.pause(attempt)
+                attempt += 1
             except ValueError as error:
                 # A closed channel says so.
                 if self.cancelled.is_set():
                     raise _cancelled() from error
                 raise
-        raise AssertionError("attempts must be at least 1")
+            else:
+                self._reached = True
+                return answer
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt ``attempt`` + 2: longer each time, and not in step with others.

@@ -58,7 +58,9 @@ QUEUE_VARIABLE = "TOOLCHAIN_REMOTE_QUEUE_SECONDS"
 
 QUEUE_SECONDS = 600.0
 _SUBMISSIONS = 3
-_RESUMPTIONS = 12
+PATIENCE_SECONDS = 180.0
+"""BuildGrid takes 35 s before it uses a database again that was restarted."""
+
 _SILENCE_SECONDS = 5.0
 _LARGEST_LOG_BYTES = 64 << 20
 _STAGES: Mapping[int, str] = {
@@ -118,6 +120,8 @@ class RemoteExecutor:
         store: where inputs come from and outputs go.
         reporter: told what the user should know.
         queue_limit: how long an action may wait for a worker, in seconds.
+        patience: for how long a service that went away while it ran an action is waited for, in
+            seconds.
     """
 
     def __init__(
@@ -128,6 +132,7 @@ class RemoteExecutor:
         reporter: Reporter,
         *,
         queue_limit: float = QUEUE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._connection = connection
         self._server = str(connection.endpoint)
@@ -136,6 +141,7 @@ class RemoteExecutor:
         self._store = store
         self._reporter = reporter
         self._queue_limit = queue_limit
+        self._patience = patience
         self._execution = services.ExecutionStub(connection.channel)
         self._operations = operations_pb2_grpc.OperationsStub(connection.channel)
         self.blobs = Blobs(connection, store)
@@ -244,7 +250,7 @@ class RemoteExecutor:
             instance_name=self._instance, action_digest=from_digest(action.digest)
         )
         running = _Running()
-        waiting_since = time.monotonic()
+        waiting_since = heard = time.monotonic()
         stage = int(api.ExecutionStage.UNKNOWN)
         failures = 0
         self._open(running, self._execution.Execute, request)
@@ -252,7 +258,7 @@ class RemoteExecutor:
             while True:
                 event = self._next(running)
                 if isinstance(event, operations_pb2.Operation):
-                    failures = 0
+                    failures, heard = 0, time.monotonic()
                     self._know(running, event.name)
                     if event.done:
                         return _response(event, action)
@@ -261,10 +267,13 @@ class RemoteExecutor:
                         progress(_STAGES.get(stage, ""))
                     if stage != api.ExecutionStage.QUEUED:
                         # A worker that dies puts its action back: it waits anew.
-                        waiting_since = time.monotonic()
+                        waiting_since = heard = time.monotonic()
                 elif event is not None or running.call is None:
                     failures += 1
-                    self._resume(running, event, failures, request)
+                    silent = time.monotonic() - heard
+                    self._resume(
+                        running, event, failures, request, given_up=silent > self._patience
+                    )
                 if stage in {api.ExecutionStage.EXECUTING, api.ExecutionStage.COMPLETED}:
                     continue
                 if time.monotonic() - waiting_since > self._queue_limit:
@@ -317,7 +326,13 @@ class RemoteExecutor:
             self._running.discard(running.name)
 
     def _resume(
-        self, running: _Running, error: Any, failures: int, request: api.ExecuteRequest
+        self,
+        running: _Running,
+        error: Any,
+        failures: int,
+        request: api.ExecuteRequest,
+        *,
+        given_up: bool,
     ) -> None:
         """Go on after the stream broke.
 
@@ -330,9 +345,9 @@ class RemoteExecutor:
                 raise _InputsGoneError from error
             if running.name and missing_in(error):
                 raise _OperationGoneError from error
-            if status_of(error) not in RETRIABLE or failures > _RESUMPTIONS:
+            if status_of(error) not in RETRIABLE or given_up:
                 raise error
-        elif failures > _RESUMPTIONS:
+        elif given_up:
             raise _OperationGoneError
         self._connection.pause(failures)
         if running.name:

@@ -134,6 +134,7 @@ def server_yaml(config: ServiceConfig) -> str:
         f"    connection-string: {text(config.database_url)}",
         "    pool-size: 20",
         "    max-overflow: 20",
+        "    pool-pre-ping: true",
         "  - !redis-connection &keys",
         f"    host: {text(config.keys_host)}",
         f"    port: {config.keys_port}",
