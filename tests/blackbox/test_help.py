@@ -5,7 +5,18 @@ from __future__ import annotations
 from tests.blackbox.support import Checkout
 
 TASKS = (
-    *("build", "bundle", "cache", "cache-export", "cache-import", "clean", "images", "pins"),
+    *(
+        "build",
+        "bundle",
+        "cache",
+        "cache-export",
+        "cache-import",
+        "clean",
+        "images",
+        "matrix",
+        "pins",
+    ),
+    *("remote-down", "remote-logs", "remote-status", "remote-token", "remote-up", "worker"),
     *("ci", "plan", "shell", "package", "reproduce", "verify-release"),
     *("flash", "schemas", "simulate", "targets", "test", "train", "verify"),
 )

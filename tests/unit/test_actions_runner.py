@@ -401,3 +401,21 @@ def test_importing_the_package_is_light() -> None:
         [sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True
     ).stdout
     assert output.strip() == "[]"
+
+
+def test_what_can_be_run_is_run_after_a_failure(tmp_path: Path) -> None:
+    layout, reporter = make_layout(tmp_path), RecordingReporter()
+    steps = [
+        shell("good", "touch $OUT/out"),
+        shell("bad", "echo no >&2; exit 3"),
+        shell("after bad", "touch $OUT/out", inputs={P("in"): OutputOf("bad", P("out"))}),
+        shell("after good", "touch $OUT/out", inputs={P("in"): OutputOf("good", P("out"))}),
+        replace(shell("unreadable", "touch $OUT/out"), inputs={P("in"): tmp_path / "none"}),
+    ]
+    with Runner(layout, lambda: HostExecutor(layout, runner.store), reporter) as runner:
+        failures = runner.run_what_can(steps)
+        assert set(failures) == {"bad", "unreadable"}
+        assert "exit code 3" in failures["bad"].what
+        assert {record.name for record in runner.records} == {"good", "after good"}
+        with pytest.raises(StepFailedError):
+            runner.run(steps)

@@ -181,7 +181,10 @@ def _matches(exclude: _ExcludeTable, model: Model, target: str, build_type: str)
 
 def _from_csv(path: Path, text: str) -> list[Combination]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
-    columns = reader.fieldnames or ()
+    try:
+        columns = reader.fieldnames or ()
+    except csv.Error as error:
+        raise UsageError(f"{path} is not CSV", why=f"line 1: {error}") from error
     unknown = sorted(set(columns) - set(_COLUMNS))
     missing = sorted({"model", "target"} - set(columns))
     if unknown or missing or len(set(columns)) != len(columns):
@@ -263,14 +266,14 @@ def _checked(
                 f"{path}: there is no board {each.target!r}",
                 next_step=f"choose from: {', '.join(targets)}",
             )
-        if each.key in by_key:
-            raise UsageError(f"{path}: {' '.join(each.key)} stands there twice")
         if files.setdefault(each.model.name, each.model) != each.model:
             raise UsageError(
                 f"{path}: two different models are called {each.model.name}",
                 why="a model is called as its file is, and its firmware's folder too",
                 next_step="give one of the files another name",
             )
+        if each.key in by_key:
+            raise UsageError(f"{path}: {' '.join(each.key)} stands there twice")
         by_key[each.key] = each
     if not by_key:
         raise UsageError(f"{path}: nothing is left to build")
