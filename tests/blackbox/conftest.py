@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.blackbox.support import TARGET, Checkout, Containers, succeeds
+from tests.blackbox.support import TARGET, Checkout, Containers, copy_tracked, succeeds
 from toolchain.engine import Engine
 from toolchain.layout import Layout
 
@@ -17,18 +16,9 @@ from toolchain.layout import Layout
 @pytest.fixture(scope="session")
 def checkout(layout: Layout, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of the tracked files in a folder with a space, as folders of people have."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=layout.project, capture_output=True, check=True
-    ).stdout
     place = tmp_path_factory.mktemp("blackbox")
-    folder = place / "fresh clone"
-    for name in os.fsdecode(tracked).split("\0"):
-        source = layout.project / name
-        if name and source.is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    return Checkout(folder, place / "cache", engine.address.url)
+    copy_tracked(layout.project, place / "fresh clone")
+    return Checkout(place / "fresh clone", place / "cache", engine.address.url)
 
 
 @pytest.fixture(scope="session")

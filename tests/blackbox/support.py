@@ -65,6 +65,19 @@ def failed(done: subprocess.CompletedProcess[str], exit_code: int) -> str:
     return done.stderr
 
 
+def copy_tracked(project: Path, folder: Path) -> None:
+    """Copy the files that git knows, as they are now."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=project, capture_output=True, check=True
+    ).stdout
+    for name in os.fsdecode(tracked).split("\0"):
+        source = project / name
+        if name and source.is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
 def replace_in(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text, f"{path} does not hold {old!r}"
