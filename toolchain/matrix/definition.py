@@ -2,7 +2,7 @@
 
 TOML::
 
-    targets = ["sparkfun_edge", "arduino_nano_33_ble"]     # or "all"
+    targets = ["this_board", "that_board"]                 # or "all"
     build_types = ["release"]
 
     [[model]]
@@ -14,7 +14,7 @@ TOML::
 
     [[exclude]]
     model = "keywords"
-    target = "arduino_nano_33_ble"
+    target = "that_board"
 
 CSV: a build a line, with the columns model and target, and where wanted build_type,
 representative, inputs and arena.
