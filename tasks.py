@@ -982,6 +982,7 @@ def cache(_context: Context, json: bool = False) -> None:
         "port": "to listen at",
         "workers": "how many actions this machine runs side by side; 0 for none",
         "tokens": "ask for a token on this machine too",
+        "encrypt": "encrypt on this machine too",
     }
 )
 def remote_up(
@@ -990,15 +991,17 @@ def remote_up(
     port: str = "50051",
     workers: str = "2",
     tokens: bool = False,
+    encrypt: bool = False,
     result: ResultOptions = _RESULT,
 ) -> None:
     """Start a remote execution service on this machine, with workers (./invoke remote up)."""
-    from toolchain.commands.remote import up
+    from toolchain.commands.remote import chosen_listen, up
     from toolchain.render import remote_text
 
     number = whole_number("--port", port, at_least=1024, at_most=65535)
     slots = whole_number("--workers", workers, at_least=0, at_most=64)
-    found = up(_reporter(result.silent), listen, number, slots, tokens=tokens)
+    where = chosen_listen(listen, number, tokens=tokens, encrypt=encrypt)
+    found = up(_reporter(result.silent), where, slots)
     if result.json:
         _show_json("remote-status", **found.as_json())
         return

@@ -14,6 +14,7 @@ from toolchain.extra_packages import require_packages
 from toolchain.layout import project_layout
 from toolchain.pins import REMOTE_LOCK
 from toolchain.remote.endpoint import Endpoint, parse_endpoint
+from toolchain.remote.service_config import Listen
 from toolchain.remote.settings import (
     Credentials,
     chosen_remote,
@@ -22,8 +23,6 @@ from toolchain.remote.settings import (
 
 if TYPE_CHECKING:
     from toolchain.remote.keeper import KeeperPaths, KeeperState
-    from toolchain.remote.service import Listen
-
 _PARTS = ("database", "keys", "server")
 
 
@@ -56,22 +55,26 @@ class RemoteStatus:
         return {**asdict(self), "parts": dict(self.parts)}
 
 
-def chosen_listen(host: str, port: int, *, tokens: bool) -> Listen:
+def chosen_listen(host: str, port: int, *, tokens: bool, encrypt: bool) -> Listen:
     """Return where a service listens: encrypted and with tokens unless only this machine can come.
 
-    Raises:
-        UsageError: the port is none.
+    Args:
+        host: name or address.
+        port: 1 to 65535.
+        tokens: ask for tokens in any case.
+        encrypt: encrypt in any case.
     """
-    from toolchain.remote.service import Listen
-
-    if not 1024 <= port <= 65535:
-        raise UsageError("--port must be 1024 to 65535")
     outside = not Endpoint(host, port, tls=False).is_loopback
-    return Listen(host, port, tls=outside, tokens=outside or tokens)
+    return Listen(host, port, tls=outside or encrypt, tokens=outside or tokens)
 
 
-def up(reporter: Reporter, host: str, port: int, slots: int, *, tokens: bool) -> RemoteStatus:
+def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:
     """Start the service of this cache, unless it runs already.
+
+    Args:
+        reporter: told what goes on.
+        listen: where and how it is reached.
+        slots: of its own worker; 0 for none.
 
     Raises:
         RemoteServiceError: it cannot be started, or runs otherwise than asked for.
@@ -85,7 +88,6 @@ def up(reporter: Reporter, host: str, port: int, slots: int, *, tokens: bool) ->
     from toolchain.remote.keeper import is_held, keeper_paths, launch, read_state
 
     layout = project_layout()
-    listen = chosen_listen(host, port, tokens=tokens)
     paths = keeper_paths(layout)
     state = read_state(paths)
     if state is not None:

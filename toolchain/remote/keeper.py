@@ -27,8 +27,8 @@ from toolchain.layout import Layout, project_layout
 from toolchain.remote.blobs import Blobs
 from toolchain.remote.connection import Connection
 from toolchain.remote.endpoint import Endpoint
-from toolchain.remote.service import Listen, Service
-from toolchain.remote.service_config import ROLES
+from toolchain.remote.service import Service
+from toolchain.remote.service_config import ROLES, Listen
 from toolchain.remote.settings import Credentials
 from toolchain.remote.tokens import make_token
 

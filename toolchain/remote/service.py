@@ -25,6 +25,7 @@ import requests.exceptions
 from toolchain.errors import RemoteServiceError
 from toolchain.layout import Layout
 from toolchain.remote.service_config import (
+    Listen,
     Paths,
     ServiceConfig,
     acl_yaml,
@@ -45,23 +46,6 @@ LABEL = "tinyml-toolchain.remote"
 _PATHS = Paths()
 _LOG_LINES = 20
 _STOP_SECONDS = 20
-
-
-@dataclass(frozen=True)
-class Listen:
-    """Where and how a service is reached.
-
-    Attributes:
-        host: address to listen at.
-        port: likewise.
-        tls: whether connections are encrypted.
-        tokens: whether a token is asked for.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 50051
-    tls: bool = False
-    tokens: bool = False
 
 
 @dataclass(frozen=True)

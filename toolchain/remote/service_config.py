@@ -67,6 +67,23 @@ class Paths:
 
 
 @dataclass(frozen=True)
+class Listen:
+    """Where and how a service is reached.
+
+    Attributes:
+        host: address to listen at.
+        port: likewise.
+        tls: whether connections are encrypted.
+        tokens: whether a token is asked for.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 50051
+    tls: bool = False
+    tokens: bool = False
+
+
+@dataclass(frozen=True)
 class ServiceConfig:
     """What a service's files say.
 
