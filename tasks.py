@@ -771,12 +771,15 @@ def targets(_context: Context, json: bool = False) -> None:
 
 @_task(help={"check": "change nothing; fail when one is not up to date"})
 def schemas(_context: Context, check: bool = False) -> None:
-    """Write what of docs/ is made from the code: JSON schemas, and the table of errors."""
+    """Write what is made from the code: JSON schemas, reference, files to deploy a service."""
+    from toolchain.extra_packages import require_packages
     from toolchain.layout import project_layout
+    from toolchain.pins import REMOTE_LOCK
     from toolchain.render import shown_path
     from toolchain.schemas import FOLDER, require_fresh, write_schemas
 
     project = project_layout().project
+    require_packages(REMOTE_LOCK, "ruamel.yaml", _reporter(False))
     if check:
         require_fresh(project)
         return

@@ -127,6 +127,11 @@ def notebook_image(make_image: Callable[[Kind], str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def service_image(make_image: Callable[[Kind], str]) -> str:
+    return make_image("service")
+
+
+@pytest.fixture(scope="session")
 def tflm_crate(
     engine: Engine, base_image: str, pins: Pins, layout: Layout, reporter: PlainReporter
 ) -> Path:

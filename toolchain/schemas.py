@@ -57,6 +57,7 @@ def render_schemas() -> Mapping[PurePosixPath, str]:
     from toolchain.completion import described
     from toolchain.documents import document_fields, document_schema
     from toolchain.errors_table import errors_table
+    from toolchain.remote import deployments
 
     schemas = {name: make() for name, make in _SCHEMAS.items()}
     schemas |= {f"{kind}.schema.json": document_schema(kind) for kind in document_fields()}
@@ -65,6 +66,8 @@ def render_schemas() -> Mapping[PurePosixPath, str]:
         for name, schema in schemas.items()
     } | {
         ERRORS: errors_table(),
+        deployments.COMPOSE: deployments.compose_text(),
+        deployments.KUBERNETES: deployments.kubernetes_text(),
         reference.FOLDER / "commands.md": reference.commands_page(described(_PROJECT)),
         reference.FOLDER / "board-toml.md": reference.board_page(),
         reference.FOLDER / "pins-toml.md": reference.pins_page(),

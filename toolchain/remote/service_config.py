@@ -39,11 +39,18 @@ class Paths:
     """Where a service's parts keep things, inside their containers."""
 
     state: str = "/state"
+    config_folder: str = ""
+    secrets_folder: str = ""
 
     @property
     def config(self) -> str:
         """Folder of the files that are made here."""
-        return f"{self.state}/config"
+        return self.config_folder or f"{self.state}/config"
+
+    @property
+    def secrets(self) -> str:
+        """Folder of the secret that signs tokens, and of key and certificate."""
+        return self.secrets_folder or self.config
 
     @property
     def sockets(self) -> str:
@@ -131,15 +138,15 @@ def server_yaml(config: ServiceConfig) -> str:
     if config.tls:
         lines += [
             "    credentials:",
-            f"      tls-server-key: {text(paths.config + '/server.key')}",
-            f"      tls-server-cert: {text(paths.config + '/server.pem')}",
+            f"      tls-server-key: {text(paths.secrets + '/server.key')}",
+            f"      tls-server-cert: {text(paths.secrets + '/server.pem')}",
         ]
     if config.tokens:
         lines += [
             "authorization:",
             "  method: jwt",
             "  algorithm: hs256",
-            f"  secret: {text(paths.config + '/token.secret')}",
+            f"  secret: {text(paths.secrets + '/token.secret')}",
             f"  audience: {text(AUDIENCE)}",
             f"  acl-config: {text(paths.config + '/acl.yml')}",
         ]
@@ -232,7 +239,8 @@ def redis_conf(config: ServiceConfig, *, bind: str) -> str:
         "appendonly yes",
         "appendfsync everysec",
         'save ""',
-        "protected-mode yes",
+        # Without a password Redis would answer its own machine only.
+        f"protected-mode {'yes' if config.keys_password else 'no'}",
     ]
     if config.keys_password:
         lines.append(f"requirepass {config.keys_password}")
@@ -248,7 +256,7 @@ def database_script(paths: Paths) -> str:
     return (
         f"mkdir -p {paths.sockets}; "
         f"if ! test -s {paths.database}/PG_VERSION; then "
-        f"rm -rf {paths.database}; "
+        f"rm -rf {paths.database} {paths.database}.new; "
         f"initdb -D {paths.database}.new -E UTF8 --locale=C.UTF-8 -U {DATABASE} "
         "--auth-local=trust --auth-host=reject > /dev/null; "
         f"mv {paths.database}.new {paths.database}; fi; "
