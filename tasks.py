@@ -189,27 +189,7 @@ def build(
     ) as session:
         firmwares = run(session, boards, chosen, kind, arena_bytes)
     if result.json:
-        _show_json(
-            "build",
-            firmwares=[
-                {
-                    "target": each.board.name,
-                    "model": each.model.name,
-                    "build_type": each.build_type,
-                    "artifacts": [
-                        {
-                            "path": str(artifact.path),
-                            "sha256": artifact.digest.sha256,
-                            "size_bytes": artifact.digest.size_bytes,
-                        }
-                        for artifact in each.artifacts
-                    ],
-                    "size": dataclasses.asdict(each.size),
-                    "arena": dataclasses.asdict(each.arena) if each.arena else None,
-                }
-                for each in firmwares
-            ],
-        )
+        _show_json("build", firmwares=[each.as_json() for each in firmwares])
         return
     for each in firmwares:
         _show(f"\n{each.board.title}, {each.model.name}, {each.build_type}\n")

@@ -430,26 +430,41 @@ class Pipeline:
         Its sources include the whole runtime, so that it takes longer than all of a board's files;
         it depends on the model's operators and not on its weights.
         """
-        architecture = target_arch(board)
+        name = _interpreter_name(target_arch(board), model, build_type)
+        inputs = self._files(_INTERPRETER_INPUTS)
+        return self._of_runtime(
+            name, "interpreter", (board, model, build_type), inputs, _interpreter_outputs(model)
+        )
+
+    def _of_runtime(
+        self,
+        name: str,
+        goal: str,
+        of: tuple[Board, Model, BuildType],
+        inputs: Mapping[PurePosixPath, Path | bytes | OutputOf],
+        outputs: tuple[PurePosixPath, ...],
+    ) -> Step:
+        """Return a step of make that needs the whole runtime, and of a model its operators."""
+        board, model, build_type = of
         embedded = {
-            PurePosixPath("model", model.name, name): OutputOf(
-                f"embed {model.name}", PurePosixPath(name)
+            PurePosixPath("model", model.name, source): OutputOf(
+                f"embed {model.name}", PurePosixPath(source)
             )
-            for name in _INTERPRETER_MODEL_INPUTS
+            for source in _INTERPRETER_MODEL_INPUTS
         }
         return Step(
-            name=_interpreter_name(architecture, model, build_type),
+            name=name,
             image=self.cross_image,
             arguments=(
                 *_MAKE,
-                f"TARGET_ARCH={architecture}",
+                f"TARGET_ARCH={target_arch(board)}",
                 f"BUILD_TYPE={build_type}",
                 f"MODEL={model.name}",
                 "GENDIR=/out",
-                "interpreter",
+                goal,
             ),
-            inputs={**self._files(_INTERPRETER_INPUTS), **embedded},
-            outputs=_interpreter_outputs(model),
+            inputs={**inputs, **embedded},
+            outputs=outputs,
             working_directory=_TREE,
         )
 
@@ -500,31 +515,13 @@ class Pipeline:
         shared by all boards of a core.
         """
         architecture = target_arch(board)
-        embedded = {
-            PurePosixPath("model", model.name, name): OutputOf(
-                f"embed {model.name}", PurePosixPath(name)
-            )
-            for name in _INTERPRETER_MODEL_INPUTS
+        inputs: dict[PurePosixPath, Path | bytes | OutputOf] = {
+            **self._files(_INTERPRETER_INPUTS, ["tflm/common/console.cc"]),
+            **_compiled_before(architecture, model, build_type),
         }
-        return Step(
-            name=_sources_name(architecture, model, build_type),
-            image=self.cross_image,
-            arguments=(
-                *_MAKE,
-                f"TARGET_ARCH={architecture}",
-                f"BUILD_TYPE={build_type}",
-                f"MODEL={model.name}",
-                "GENDIR=/out",
-                "sources",
-            ),
-            inputs={
-                **self._files(_INTERPRETER_INPUTS, ["tflm/common/console.cc"]),
-                **embedded,
-                **_compiled_before(architecture, model, build_type),
-            },
-            outputs=(PurePosixPath("sources.tar"), PurePosixPath("sources.txt")),
-            working_directory=_TREE,
-        )
+        outputs = (PurePosixPath("sources.tar"), PurePosixPath("sources.txt"))
+        name = _sources_name(architecture, model, build_type)
+        return self._of_runtime(name, "sources", (board, model, build_type), inputs, outputs)
 
     def format_inputs(
         self,

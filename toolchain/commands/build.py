@@ -118,6 +118,20 @@ class BuiltFirmware:
     multiply_accumulates: int = 0
     cases: int = 0
 
+    def as_json(self) -> dict[str, object]:
+        """Return what ``./invoke build --json`` tells of it."""
+        return {
+            "target": self.board.name,
+            "model": self.model.name,
+            "build_type": self.build_type,
+            "artifacts": [
+                {"path": str(artifact.path), **dataclasses.asdict(artifact.digest)}
+                for artifact in self.artifacts
+            ],
+            "size": dataclasses.asdict(self.size),
+            "arena": dataclasses.asdict(self.arena) if self.arena else None,
+        }
+
 
 def find_targets(layout: Layout, name: str) -> tuple[Board, ...]:
     """Return the board called ``name``, or every board for ``all``.
