@@ -22,7 +22,6 @@ from model.sizes import FileParts
 BLACK = "#000000"
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
-GREEN = "#009E73"
 BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREY = "#8A8A8A"

@@ -373,3 +373,24 @@ def test_a_token_is_made_by_the_command(service: Started) -> None:
     assert (
         invoke(service.cache, "remote-token", "--role", "king").returncode == UsageError.exit_code
     )
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_blob_that_the_services_disk_changed_is_not_taken(
+    engine: Engine, service: Started, cross_image: str, tmp_path: Path
+) -> None:
+    step = shell("spoilt", cross_image, "echo right > /out/out")
+    with client(tmp_path / "one", service) as runner:
+        (result,) = runner.run([step]).values()
+        (digest,) = result.outputs.values()
+    server = engine.client.containers.get(container(service, "server"))
+    code, found = server.exec_run(["find", "/state/cas", "-name", f"*{digest.sha256[2:]}*"])
+    (path,) = found.decode().split()
+    code, said = server.exec_run(
+        ["/bin/sh", "-c", f"rm -f {path} && printf wrong! > {path}"], user="65534"
+    )
+    assert code == 0, said
+    with client(tmp_path / "two", service) as runner:
+        with pytest.raises(RemoteExecutionError, match="is something else"):
+            runner.run([step])
+        assert not runner.store.contains(digest)

@@ -26,8 +26,6 @@ from toolchain.sizes.difference import SizeDifference, size_difference
 from toolchain.sizes.files import FilesExplained, explain_files
 from toolchain.sizes.symbols import DetailedSize, detailed_size
 
-SIZES_SCHEMA = "tinyml-toolchain/sizes/1"
-
 _SHOWN_LINES = 8
 
 

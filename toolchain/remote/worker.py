@@ -23,8 +23,10 @@ import grpc
 from buildgrid.common.protos.google.devtools.remoteworkers.v1test2 import bots_pb2, bots_pb2_grpc
 
 from toolchain.actions.action import SANDBOX
+from toolchain.actions.bound import keep_within_bound
 from toolchain.actions.disk import MINIMUM_FREE_BYTES, free_bytes
 from toolchain.actions.docker_executor import DockerExecutor
+from toolchain.actions.lock import project_lock
 from toolchain.errors import CancelledError, UsageError, WorkerError
 from toolchain.layout import Layout
 from toolchain.remote.blobs import Blobs
@@ -45,6 +47,7 @@ _WANTED_FREE_BYTES = 512 << 20
 # A session that others end again and again is one of two with the same name.
 _LOSSES = 5
 _LOSSES_SECONDS = 60.0
+_BOUND_EVERY_BYTES = 64 << 20
 
 OK, UNHEALTHY, TERMINATING = (
     bots_pb2.BotStatus.OK,
@@ -377,6 +380,7 @@ class Worker:
         ]
         self._errors: list[BaseException] = []
         self._drains = 0
+        self._bounded_bytes = 0
 
     def drain(self) -> None:
         """Finish what runs and take nothing more; the second time, end what runs."""
@@ -403,12 +407,26 @@ class Worker:
                 # A join without a limit would keep signals from being handled.
                 while thread.is_alive():
                     thread.join(0.2)
+                    self._keep_within_bound()
         finally:
             for connection in self._connections:
                 connection.close()
         if self._errors:
             raise self._errors[0]
         return sum(slot.finished for slot in self._slots)
+
+    def _keep_within_bound(self) -> None:
+        """Let go of what was of use longest ago, now and then.
+
+        What a running action needs is linked into its sandbox, and was of use just now.
+        """
+        place = self._place
+        written = place.store.written_bytes - self._bounded_bytes
+        if written < _BOUND_EVERY_BYTES:
+            return
+        self._bounded_bytes += written
+        with project_lock(place.layout, place.reporter):
+            keep_within_bound(place.layout, written, place.reporter)
 
     def _work(self, slot: Slot) -> None:
         try:

@@ -1,0 +1,77 @@
+"""A worker's names, and that its cache stays within its bound; the rest is in tests/containers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.unit.actions_support import RecordingReporter, make_layout
+from toolchain.actions.action_cache import ActionCache, ActionResult
+from toolchain.actions.bound import LIMIT_VARIABLE
+from toolchain.actions.docker_executor import DockerExecutor
+from toolchain.actions.store import Store
+from toolchain.digest import Digest
+from toolchain.errors import UsageError, WorkerError
+from toolchain.remote.connection import Connection
+from toolchain.remote.endpoint import Endpoint
+from toolchain.remote.leased import Workplace
+from toolchain.remote.settings import Credentials
+from toolchain.remote.tokens import make_token
+from toolchain.remote.worker import Worker, hold_name, worker_name
+
+
+def test_a_name_stays_the_same_for_a_cache_and_differs_from_anothers(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, two = make_layout(tmp_path / "one"), make_layout(tmp_path / "two")
+    assert worker_name("", one) == worker_name("", one) != worker_name("", two)
+    assert worker_name("my-worker.1", one) == "my-worker.1"
+
+
+@pytest.mark.parametrize("name", ["-x", "a b", "a/b", "ä", "x" * 62])
+def test_a_name_that_cannot_be_used_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="--name cannot be"):
+        worker_name(name, make_layout(tmp_path))
+
+
+def test_a_name_is_held_by_one_worker_of_a_machine(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path)
+    held = hold_name("w", layout)
+    with pytest.raises(WorkerError, match="runs here already"):
+        hold_name("w", layout)
+    os.close(held)
+    os.close(hold_name("w", layout))
+
+
+def test_a_workers_cache_is_kept_within_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LIMIT_VARIABLE, "70MB")
+    layout, reporter = make_layout(tmp_path), RecordingReporter()
+    store = Store(layout.store)
+
+    def no_executor() -> DockerExecutor:
+        raise AssertionError("nothing is run here")
+
+    place = Workplace("w", ("image:1",), layout, store, no_executor, reporter)
+    endpoint = Endpoint("127.0.0.1", 1, tls=False)
+    worker = Worker(place, lambda: Connection(endpoint, Credentials()), slots=1)
+    cache = ActionCache(layout.actions, store, reporter.warning)
+    for number in range(4):
+        blob = store.put_bytes(bytes([number]) * (20 << 20))
+        cache.put(Digest.of_bytes(bytes([number])), ActionResult({PurePosixPath("out"): blob}, 1.0))
+    worker._keep_within_bound()
+    left = sum(path.stat().st_size for path in layout.store.rglob("*") if path.is_file())
+    assert left <= 70_000_000
+    worker._connections[0].close()
+
+
+@pytest.mark.parametrize(
+    ("role", "holder", "days"),
+    [("king", "ann", 1), ("client", "", 1), ("client", "a b", 1), ("client", "ann", 0)],
+)
+def test_a_token_of_nobody_is_not_made(role: str, holder: str, days: int) -> None:
+    with pytest.raises(UsageError):
+        make_token("s" * 64, role, holder, days)
