@@ -32,6 +32,8 @@ def test_imports_point_one_way() -> None:
         ("toolchain/digest.py", "import model.train"),
         ("model/train.py", "import toolchain.errors"),
         ("simulator/colours.py", "import toolchain.pipeline"),
+        ("toolchain/actions/lock.py", "import toolchain.commands.build"),
+        ("toolchain/actions/lock.py", "import grpc"),
     ],
 )
 def test_an_import_the_other_way_is_found(tmp_path: Path, file: str, line: str) -> None:
