@@ -111,6 +111,17 @@ def _exit(error: ToolchainError, as_json: bool) -> Exit:
     return Exit(f"error: {error}", code=error.exit_code)
 
 
+def _end_with(check: Callable[[], None]) -> None:
+    """End with what a check of the result finds; the result itself is told already.
+
+    With ``--json`` that was the one document, so that the failure is told as text.
+    """
+    try:
+        check()
+    except ToolchainError as error:
+        raise Exit(f"error: {error}", code=error.exit_code) from error
+
+
 def _reporter(quiet: bool) -> PlainReporter:
     return make_reporter(quiet=quiet)
 
@@ -408,7 +419,7 @@ def matrix(
         _show_json("matrix", **dataclasses.asdict(report), verified=not report.failed)
     else:
         _show(matrix_markdown(report) if markdown else matrix_text(report))
-    require_all_verified(report)
+    _end_with(lambda: require_all_verified(report))
 
 
 @_task(
@@ -631,7 +642,7 @@ def repro(
         for line in difference_lines(found):
             _show(line)
         _show(f"{found.engine}: {found.builds} builds in {found.seconds:.0f} s")
-    found.require_equal()
+    _end_with(found.require_equal)
 
 
 @_task(
@@ -1151,7 +1162,7 @@ def pins(_context: Context, check: bool = False, update: bool = False, json: boo
             _show(pins_table(states))
         error = vanished_error(states)
         if error is not None:
-            raise error
+            raise Exit(f"error: {error}", code=error.exit_code)
         return
     if not update:
         command.check(_reporter(False))

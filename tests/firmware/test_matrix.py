@@ -70,6 +70,14 @@ def test_what_fails_is_a_row_and_the_others_are_worked_on(checkout: Checkout, ma
     assert "no: UnsupportedModelError" in done.stdout
     assert done.stdout.count("  yes") == MODELS
     assert "Traceback" not in done.stderr
+    told = checkout.invoke("matrix", str(other), "--json")
+    assert told.returncode == MatrixFailedError.exit_code
+    document = checked(json.loads(told.stdout))
+    assert [row["error"] for row in document["rows"] if not row["verified"]] == [
+        "FirmwareDoesNotFitError",
+        "UnsupportedModelError",
+    ]
+    assert sum(row["taken_over"] for row in document["rows"]) == MODELS
 
 
 def test_a_matrix_that_cannot_be_read_builds_nothing(checkout: Checkout, tmp_path: Path) -> None:
