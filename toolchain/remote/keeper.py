@@ -173,10 +173,15 @@ def end(paths: KeeperPaths) -> bool:
     """End the running keeper, what its workers do included; return whether there was one.
 
     Raises:
-        RemoteServiceError: it does not end.
+        RemoteServiceError: it does not end, or is not ready to be told so.
     """
     state = read_state(paths)
     if state is None:
+        if is_held(paths.lock):
+            raise RemoteServiceError(
+                "the service is being started or ended by another command",
+                next_step="wait for it, and try again",
+            )
         return False
     deadline = time.monotonic() + STOP_SECONDS
     for number in (signal.SIGTERM, signal.SIGTERM):
