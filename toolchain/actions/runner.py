@@ -215,6 +215,14 @@ class Runner:
             if shared is not None:
                 shared.close()
 
+    def cancel(self) -> None:
+        """End what another thread runs with it, which then raises ``CancelledError``."""
+        executor, shared = self._executor, self._shared
+        if shared is not None:
+            shared.cancel()
+        if executor is not None:
+            executor.cancel()
+
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """How the steps of the last ``run`` went, in the order in which they ended."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from toolchain.actions import Step
+from toolchain.actions import Runner, Step
 from toolchain.boards import board_names
 from toolchain.commands.build import find_targets
 from toolchain.commands.session import Session
@@ -40,6 +43,8 @@ from toolchain.matrix.outcome import (
     write_outcome,
 )
 from toolchain.release.origin import origin
+
+_FAMILIES_AT_ONCE = 8
 
 # Of these the next row would die too.
 _ENDS_ALL = (
@@ -91,14 +96,16 @@ def run_matrix(session: Session, matrix: Matrix, *, again: bool = False) -> Matr
         session.reporter.note(f"{len(rows)} of {len(matrix.combinations)} stand there already")
     todo = [each for each in matrix.combinations if each.key not in rows]
     _run_what_all_need(session, todo, tally)
-    for number, each in enumerate(todo, start=1):
+
+    def work(session: Session, each: Combination) -> None:
         outcome = _outcome(session, each, tally)
         write_outcome(outcome_path(folder, each.key), inputs[each.key], outcome)
         rows[each.key] = outcome
         session.reporter.step(
-            f"{number} of {len(todo)}: {' '.join(each.key)}: "
-            f"{'verified' if outcome.verified else outcome.error}"
+            f"{' '.join(each.key)}: {'verified' if outcome.verified else outcome.error}"
         )
+
+    _work_on(session, todo, work)
     return MatrixReport(
         matrix.name,
         tuple(rows[each.key] for each in matrix.combinations),
@@ -123,25 +130,67 @@ def require_all_verified(report: MatrixReport) -> None:
     )
 
 
+def _work_on(
+    session: Session, todo: Sequence[Combination], work: Callable[[Session, Combination], None]
+) -> None:
+    """Work on all rows: side by side where steps run elsewhere, but those of a network in turn.
+
+    They share its folder under ``build/model``.
+    """
+    make_runner = session.make_runner
+    if make_runner is None:
+        for each in todo:
+            work(session, each)
+        return
+    families: dict[str, list[Combination]] = {}
+    for each in todo:
+        families.setdefault(each.model.family, []).append(each)
+    running: list[Runner] = []
+    stopped = threading.Event()
+
+    def family(rows: Sequence[Combination]) -> None:
+        with make_runner() as runner:
+            running.append(runner)
+            for each in rows:
+                if stopped.is_set():
+                    return
+                work(replace(session, runner=runner), each)
+
+    with ThreadPoolExecutor(_FAMILIES_AT_ONCE) as pool:
+        futures = [pool.submit(family, rows) for rows in families.values()]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped.set()
+            for future in futures:
+                future.cancel()
+            for runner in running:
+                runner.cancel()
+            raise
+
+
 class _Tally:
     """Counts each action once, however many rows need it."""
 
     def __init__(self) -> None:
+        self._guard = threading.Lock()
         self._seen: set[Digest] = set()
         self.executed = 0
         self.cached = 0
         self.places: Counter[str] = Counter()
 
     def add(self, session: Session) -> None:
-        for record in session.runner.records:
-            if record.action in self._seen:
-                continue
-            self._seen.add(record.action)
-            if record.cached:
-                self.cached += 1
-            else:
-                self.executed += 1
-                self.places[record.made_by.worker] += 1
+        with self._guard:
+            for record in session.runner.records:
+                if record.action in self._seen:
+                    continue
+                self._seen.add(record.action)
+                if record.cached:
+                    self.cached += 1
+                else:
+                    self.executed += 1
+                    self.places[record.made_by.worker] += 1
 
 
 def _run_what_all_need(session: Session, todo: Sequence[Combination], tally: _Tally) -> None:

@@ -91,6 +91,8 @@ class Session:
 
     Attributes:
         runner: runs steps; starts an engine when the first one has to run.
+        make_runner: makes another one for a thread of its own, to be closed by who asked; ``None``
+            where steps run on this machine, whose engine is the main thread's business.
     """
 
     layout: Layout
@@ -98,6 +100,7 @@ class Session:
     pipeline: Pipeline
     runner: Runner
     reporter: Reporter
+    make_runner: Callable[[], Runner] | None = None
 
 
 def make_pipeline(
@@ -236,16 +239,20 @@ def open_session(
                 reporter=reporter,
             )
 
-        runner = Runner(
-            layout,
-            make_executor,
-            reporter,
-            jobs=jobs or (_REMOTE_JOBS if remote.executor else os.cpu_count() or 1),
-            explain=explain,
-            make_shared=make_shared if remote.cache else None,
-        )
+        def make_runner() -> Runner:
+            return Runner(
+                layout,
+                make_executor,
+                reporter,
+                jobs=jobs or (_REMOTE_JOBS if remote.executor else os.cpu_count() or 1),
+                explain=explain,
+                make_shared=make_shared if remote.cache else None,
+            )
+
+        runner = make_runner()
         stack.enter_context(_bounded(layout, runner, reporter))
-        yield Session(layout, pins, pipeline, runner, reporter)
+        others = make_runner if remote.executor else None
+        yield Session(layout, pins, pipeline, runner, reporter, others)
 
 
 def _usable(tools: HostTools) -> bool:
