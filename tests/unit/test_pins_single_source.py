@@ -35,6 +35,7 @@ NO_PINS = {
 }
 # Hosts that may be named, with the reason.
 HOSTS = {
+    "app.kubernetes.io": "part of the name of a label",
     "docs.arduino.cc": "documentation of a board",
     "golang.org": "part of the names of modules in Go",
     "in-toto.io": "the name of a statement's own vocabulary",
