@@ -52,6 +52,7 @@ MAXIMUM_SECONDS = 7200
 _LARGEST_MESSAGE_BYTES = 4 << 20
 _MOST_ENTRIES = 200_000
 _INLINE_BYTES = 1 << 10
+_LOCK_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Leased:
         action = api.Action.FromString(self._encoded)
         command = api.Command.FromString(self._message(action.command_digest))
         prepared = self._prepare(action, command)
-        with _one_at_a_time(self._layout, self.digest):
+        with _one_at_a_time(self._layout, self.digest, cancelled):
             known = None
             if not action.do_not_cache:
                 known = self._cache.get(self.digest, prepared.step.outputs)
@@ -308,17 +309,31 @@ class Leased:
 
 
 @contextmanager
-def _one_at_a_time(layout: Layout, action: Digest) -> Iterator[None]:
+def _one_at_a_time(layout: Layout, action: Digest, cancelled: Callable[[], bool]) -> Iterator[None]:
     """Let no two workers of this cache run the same action at once.
 
     The service may lease one twice: it looks for equal actions in flight before it adds one, and
     two clients can be faster than that. The second then finds the result of the first.
+
+    Raises:
+        CancelledError: nobody wants the result any more.
     """
     path = layout.cache / "locks" / "actions" / f"{action.sha256[:16]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while not _locked(descriptor):
+            if cancelled():
+                raise CancelledError("cancelled while another slot ran the same action")
+            time.sleep(_LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
