@@ -19,7 +19,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task, task
 
-from toolchain.commands.failure import DEBUG_VARIABLE, system_failure
+from toolchain.commands.failure import DEBUG_VARIABLE, failure_document, system_failure
 from toolchain.commands.option_groups import (
     LONG_ONLY,
     BuildOptions,
@@ -100,14 +100,7 @@ def _exit(error: ToolchainError, as_json: bool) -> Exit:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()
     if as_json:
-        _show_json(
-            "error",
-            error=type(error).__name__,
-            exit_code=error.exit_code,
-            what=error.what,
-            why=error.why,
-            next=error.next_step,
-        )
+        _show(failure_document(error))
     return Exit(f"error: {error}", code=error.exit_code)
 
 

@@ -20,7 +20,7 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
-from toolchain.commands.failure import DEBUG_VARIABLE
+from toolchain.commands.failure import DEBUG_VARIABLE, failure_document
 from toolchain.console import VERBOSE_VARIABLE
 from toolchain.errors import UsageError
 
@@ -107,6 +107,8 @@ class _Command(Program):
         except ParseError as error:
             tasks = self.parser.contexts if hasattr(self, "parser") else {}
             usage = usage_error(str(error), error.context, list(tasks))
+            if "--json" in self.argv:
+                print(failure_document(usage))
             raise Exit(f"error: {usage}", code=usage.exit_code) from error
 
 

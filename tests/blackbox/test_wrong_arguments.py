@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
 
 from tests.blackbox.support import TARGET, Checkout, failed
+from tests.blackbox.test_json import checked
 from toolchain.boards import board_names
 
 
@@ -71,3 +73,14 @@ def test_words_that_cannot_be_parsed_are_told_like_any_wrong_argument(
     said = failed(built.invoke(*arguments), 29)
     assert what in said.splitlines()[0]
     assert hint in said
+
+
+@pytest.mark.parametrize("words", [("biuld",), ("build", "--tarhet", "sparkfun_edge")])
+def test_words_that_cannot_be_parsed_are_a_document_too(
+    built: Checkout, words: tuple[str, ...]
+) -> None:
+    done = built.invoke(*words, "--json")
+    assert done.returncode == 29
+    document = checked(json.loads(done.stdout))
+    assert document["error"] == "UsageError"
+    assert document["what"] in done.stderr

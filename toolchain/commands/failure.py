@@ -1,8 +1,9 @@
-"""Turns refusals of the operating system into errors for the user."""
+"""What went wrong, for the user: refusals of the operating system, and errors as documents."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,21 @@ from toolchain.layout import CACHE_VARIABLE
 
 DEBUG_VARIABLE = "TOOLCHAIN_DEBUG"
 """When set, a failure's traceback is printed too."""
+
+
+def failure_document(error: ToolchainError) -> str:
+    """Return the JSON document that tells of an error."""
+    return json.dumps(
+        {
+            "schema": "tinyml-toolchain/error/1",
+            "error": type(error).__name__,
+            "exit_code": error.exit_code,
+            "what": error.what,
+            "why": error.why,
+            "next": error.next_step,
+        },
+        indent=2,
+    )
 
 
 def system_failure(error: OSError) -> ToolchainError | None:
