@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import RunSteps
 from tests.containers.dev_container import Ended, hand_over, run_inside
-from toolchain.actions import StepResult
+from toolchain.actions import Maker, StepResult
 from toolchain.boards import Board
 from toolchain.digest import Digest
 from toolchain.engine import Engine
@@ -74,7 +74,7 @@ def compare_entries(checkout: Layout, results: Mapping[str, StepResult], names: 
     for name in names:
         action = results[name].action.sha256
         document = json.loads((checkout.actions / action[:2] / f"{action}.json").read_text())
-        assert document["made_by"] == {"engine": "host", "isolated": False, "pinned": True}
+        assert Maker(**document["made_by"]) == Maker("host", isolated=False, pinned=True)
         made = {item["path"]: item["sha256"] for item in document["outputs"]}
         assert made == {str(path): each.sha256 for path, each in results[name].outputs.items()}
         compared += len(made)
