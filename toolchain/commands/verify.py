@@ -22,7 +22,7 @@ from toolchain.commands.build import (
 from toolchain.commands.renode import Renode, require_same_console
 from toolchain.commands.session import Session
 from toolchain.commands.simulate import run_image
-from toolchain.commands.verify_cases import VERIFY_SCHEMA, VerifiedCases, verify_cases
+from toolchain.commands.verify_cases import VerifiedCases, report_head, verify_cases
 from toolchain.errors import VerificationError
 from toolchain.pipeline import BuildType, Model, firmware_name
 from toolchain.verification import (
@@ -81,12 +81,7 @@ class VerifiedFirmware:
     def as_json(self) -> dict[str, object]:
         """Return what ``verify.json`` holds."""
         return {
-            "schema": VERIFY_SCHEMA,
-            "target": self.firmware.board.name,
-            "model": self.firmware.model.name,
-            "build_type": self.firmware.build_type,
-            "passed": self.passed,
-            "image_sha256": self.image_sha256,
+            **report_head(self.firmware, self.image_sha256, passed=self.passed),
             "test_sha256": self.test_sha256,
             "test_instructions": self.instructions,
             "test": {

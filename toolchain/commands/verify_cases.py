@@ -26,6 +26,18 @@ from toolchain.digest import Digest
 VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
 
 
+def report_head(firmware: BuiltFirmware, image_sha256: str, *, passed: bool) -> dict[str, object]:
+    """Return how every ``verify.json`` begins."""
+    return {
+        "schema": VERIFY_SCHEMA,
+        "target": firmware.board.name,
+        "model": firmware.model.name,
+        "build_type": firmware.build_type,
+        "passed": passed,
+        "image_sha256": image_sha256,
+    }
+
+
 @dataclass(frozen=True)
 class VerifiedCases:
     """A board and given model of which every output byte was compared.
@@ -67,12 +79,7 @@ class VerifiedCases:
     def as_json(self) -> dict[str, object]:
         """Return what ``verify.json`` holds."""
         return {
-            "schema": VERIFY_SCHEMA,
-            "target": self.firmware.board.name,
-            "model": self.firmware.model.name,
-            "build_type": self.firmware.build_type,
-            "passed": self.passed,
-            "image_sha256": self.image_sha256,
+            **report_head(self.firmware, self.image_sha256, passed=self.passed),
             "instructions": self.instructions,
             "cases": self.comparison.as_json(),
             **({} if self.renode_bytes is None else {"renode_bytes": self.renode_bytes}),
