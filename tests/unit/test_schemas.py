@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from toolchain.boards import Board, board_names, find_board
+from toolchain.commands.failure import failure_document
 from toolchain.documents import document_fields, document_schema
 from toolchain.errors import UsageError
 from toolchain.errors_table import error_classes, errors_table
@@ -129,8 +130,10 @@ def printed_kinds() -> set[str]:
 
 
 def test_every_document_that_is_printed_has_a_schema_and_no_other() -> None:
-    # size.json is a file beside the firmware.
-    assert printed_kinds() == set(document_fields()) - {"size"}
+    # size.json is a file beside the firmware; an error is told by whatever fails.
+    assert printed_kinds() == set(document_fields()) - {"size", "error"}
+    error = json.loads(failure_document(UsageError("what", why="why", next_step="next")))
+    Draft202012Validator(dict(document_schema("error"))).validate(error)
 
 
 @pytest.mark.parametrize("kind", document_fields())
