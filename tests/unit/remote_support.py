@@ -233,7 +233,7 @@ class _Handlers:
             else:
                 operation.metadata.Pack(api.ExecuteOperationMetadata(stage=event))
             yield operation
-            while name in self.service.cancelled:
+            if name in self.service.cancelled:
                 return
 
     def CancelOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
