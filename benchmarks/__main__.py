@@ -19,9 +19,9 @@ from benchmarks.measure import Budget, Measurement, Side, measure
 from toolchain.console import PlainReporter
 from toolchain.engine import open_engine
 from toolchain.images import image_name, project_pins
-from toolchain.images.build import ensure_image
+from toolchain.images.ensure import ensure_image
 from toolchain.layout import project_layout
-from toolchain.render import table
+from toolchain.render.basics import table
 
 BOARD = "sparkfun_edge"
 BOARD_SOURCE = f"boards/{BOARD}/board.cc"

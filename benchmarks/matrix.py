@@ -19,9 +19,9 @@ from pathlib import Path
 
 from tests.containers.remote_support import free_port
 from tests.unit.matrix_support import dense_models
-from toolchain.actions.sandbox import remove_tree
+from toolchain.files import remove_tree
 from toolchain.layout import CACHE_VARIABLE, project_layout
-from toolchain.render import table
+from toolchain.render.basics import table
 
 PROJECT = project_layout().project
 

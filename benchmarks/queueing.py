@@ -14,7 +14,7 @@ import random
 import sys
 from dataclasses import dataclass, replace
 
-from toolchain.render import table
+from toolchain.render.basics import table
 
 DAY_SECONDS = 86_400
 

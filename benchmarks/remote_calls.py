@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.containers.remote_support import Started, client, invoke, shell, started, worker
 from toolchain.images import image_name, project_pins
 from toolchain.layout import project_layout
-from toolchain.render import table
+from toolchain.render.basics import table
 
 
 def measured(times: int, make: Callable[[int], Callable[[], None]]) -> list[float]:

@@ -227,7 +227,13 @@ def tflite_predictor(tflite: bytes, run: Run) -> Predict:
 def quantised(
     x: Column, scale: float | None, zero_point: int | None
 ) -> npt.NDArray[np.int8] | Column:
-    """Return the nearest int8 numbers, clipped to -128..127; ``x`` itself without a scale."""
+    """Return the nearest int8 numbers, clipped to -128..127; ``x`` itself without a scale.
+
+    Args:
+        x: real numbers, of any shape.
+        scale: what one step stands for; None for a tensor of floats.
+        zero_point: the int8 number that stands for 0, -128 to 127.
+    """
     if scale is None or zero_point is None:
         return x
     numbers: npt.NDArray[Any] = np.clip(np.round(x / scale) + zero_point, -128, 127)

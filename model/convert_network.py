@@ -63,7 +63,17 @@ def _fitted(array: Any, source: Any, path: Path) -> Values:
 
 
 def convert_network(keras: Path, representative: Path | None, name: str, out: Path) -> None:
-    """Convert, check that the pinned tree can compute the result, write it and report."""
+    """Convert, check that the pinned tree can compute the result, write it and report.
+
+    Args:
+        keras: the network.
+        representative: inputs from which it is quantised to int8; None leaves it in float32.
+        name: of the ``.tflite`` file.
+        out: folder that gets it.
+
+    Raises:
+        UnsupportedModelError: TensorFlow cannot convert it, or the pinned tree cannot compute it.
+    """
     deterministic_tensorflow()
     network = load_network(keras)
     samples = read_representative(representative, network) if representative else None

@@ -20,7 +20,17 @@ DEFAULT_SEED = 1
 
 
 def draw_cases(tflite: Path, inputs: Path | None, seed: int, out: Path) -> None:
-    """Check the model, take or draw its inputs, write them and report."""
+    """Check the model, take or draw its inputs, write them and report.
+
+    Args:
+        tflite: the model.
+        inputs: ``.npy`` or ``.npz`` with a case in each row; None to draw them.
+        seed: that they are drawn from, 0 or more.
+        out: folder that gets ``cases.bin`` and ``inputs.npz``.
+
+    Raises:
+        UnsupportedModelError: the pinned tree cannot compute the model, or the inputs are not its.
+    """
     graph = read_graph(tflite.read_bytes())
     require_support(graph)
     cases = given_cases(graph, inputs) if inputs else random_cases(graph, seed)

@@ -85,13 +85,22 @@ class Table:
         return cls(_File(file), int(offset))
 
     def number(self, field: int, form: str, default: float = 0) -> int | float:
-        """Return a scalar; ``form`` is its ``struct`` character."""
+        """Return a scalar.
+
+        Args:
+            field: number of the field in the schema's table, from 0; of the other methods too.
+            form: its ``struct`` character; of the other methods too.
+            default: what the schema gives a field that is left out.
+
+        Raises:
+            MalformedFlatbufferError: it lies outside of the file.
+        """
         packer = struct.Struct("<" + form)
         place = self._place(field, packer.size)
         return default if place is None else self._number(packer, place)
 
     def integer(self, field: int, form: str, default: int = 0) -> int:
-        """Return an integer scalar; ``form`` is its ``struct`` character."""
+        """Return an integer scalar; see ``number``."""
         return int(self.number(field, form, default))
 
     def has(self, field: int) -> bool:
@@ -99,7 +108,7 @@ class Table:
         return field < len(self._offsets) and self._offsets[field] != 0
 
     def table(self, field: int) -> Table | None:
-        """Return a table, or None."""
+        """Return a table; None when it is not there."""
         place = self._target(field)
         return None if place is None else Table(self._file, place)
 

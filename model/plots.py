@@ -106,7 +106,7 @@ def loss_figure(record: TrainingRecord, network: str, *, skip: int = 0) -> Any:
 
 @_styled
 def mae_figure(record: TrainingRecord, network: str, *, skip: int = SKIPPED_EPOCHS) -> Any:
-    """Draw the mean absolute errors of training and validation, without the first epochs."""
+    """Draw training's and validation's mean absolute errors, without the first ``skip`` epochs."""
     title = f"{network}: mean absolute error{_without(record, skip)}"
     return _history_figure(record, ("mae", "val_mae"), title, "mean absolute error", skip)
 

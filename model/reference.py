@@ -48,7 +48,13 @@ class Reference:
 
 
 def real_values(raw: Raw, scale: float | None, zero_point: int | None) -> npt.NDArray[np.float64]:
-    """Return what a tensor's numbers stand for; a tensor without a scale holds them already."""
+    """Return what a tensor's numbers stand for; a tensor without a scale holds them already.
+
+    Args:
+        raw: int8 numbers, or floats, of any shape.
+        scale: what one step stands for; None for a tensor of floats.
+        zero_point: the int8 number that stands for 0.
+    """
     values = raw.astype(np.float64)
     return values if scale is None or zero_point is None else (values - zero_point) * scale
 

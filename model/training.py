@@ -39,7 +39,13 @@ class EpochFigures:
 
 
 def sample_orders(seed: int, samples: int, epochs: int) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield the order in which each epoch goes through the samples: one permutation an epoch."""
+    """Yield the order in which each epoch goes through the samples: one permutation an epoch.
+
+    Args:
+        seed: of the permutations, 0 or more.
+        samples: how many there are.
+        epochs: how many permutations to yield.
+    """
     generator = np.random.default_rng(seed)
     for _ in range(epochs):
         yield generator.permutation(samples).astype(np.int32)

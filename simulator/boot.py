@@ -11,7 +11,12 @@ from toolchain.boards import Board
 
 @dataclass(frozen=True)
 class StartState:
-    """Where the core starts; ``entry`` with bit 0 set."""
+    """The first two words of the vector table.
+
+    Attributes:
+        stack_pointer: address one past the stack's first byte.
+        entry: address of the first instruction, with bit 0 set (Thumb).
+    """
 
     stack_pointer: int
     entry: int

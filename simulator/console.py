@@ -53,7 +53,11 @@ class ResultLine:
 
 @dataclass(frozen=True)
 class TestCase:
-    """A ``test:`` line; raw int8 values, or IEEE-754 bits of floats."""
+    """A ``test:`` line.
+
+    Attributes:
+        input: raw: an int8 value, or the IEEE-754 bits of a float; ``output`` likewise.
+    """
 
     __test__ = False  # not a class of pytest's
 

@@ -106,11 +106,11 @@ class Engine:
         self._uc.mem_write(address, data)
 
     def read_register(self, register: int) -> int:
-        """Return a core register."""
+        """Return a core register's 32 bits, by Unicorn's number of it."""
         return int(self._uc.reg_read(register))
 
     def write_register(self, register: int, value: int) -> None:
-        """Set a core register."""
+        """Set a core register to 32 bits, by Unicorn's number of it."""
         self._uc.reg_write(register, value)
 
     def run(self, address: int) -> str:

@@ -22,7 +22,7 @@ _FLOATING_POINT_COPROCESSORS = {10, 11}
 
 
 def is_floating_point(first: int, second: int) -> bool:
-    """Return whether two half-words are an instruction for the floating-point unit."""
+    """Return whether two 16-bit half-words are an instruction for the floating-point unit."""
     return first & 0xEC00 == 0xEC00 and (second >> 8 & 0xF) in _FLOATING_POINT_COPROCESSORS
 
 
@@ -52,7 +52,13 @@ def double_load_base(first: int, second: int) -> int | None:
 
 
 def double_load_address(first: int, second: int, base: int) -> int:
-    """Return the lowest address that such a load reads, with its base register's value."""
+    """Return the lowest address that a load of double words reads.
+
+    Args:
+        first: the instruction's first half-word, for which ``double_load_base`` gave a register.
+        second: its second one.
+        base: what that register holds.
+    """
     distance = 4 * (second & 0xFF)
     is_vldr = first & 0x0120 == 0x0100
     goes_down = first & 0x0180 == 0x0100

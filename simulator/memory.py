@@ -84,7 +84,7 @@ class Border(Peripheral):
         return bytes(self._bytes[offset : offset + size])
 
     def write(self, offset: int, size: int, value: int) -> None:
-        """Store ``size`` bytes at ``offset``.
+        """Store the lowest ``size`` bytes of ``value`` at ``offset``, least significant first.
 
         Raises:
             RuleBrokenError: the stack overflowed.

@@ -77,6 +77,8 @@ class Peripheral:
             write: called with the old and the new value, after the new one is stored.
             readable: False: reading it is refused.
             writable: False: writing it is refused.
+
+        Writing a reserved bit otherwise than it is after reset raises ``RuleBrokenError``.
         """
         self.registers[offset] = Register(name, bits, reset, readable, writable)
         self.values[offset] = reset
@@ -111,7 +113,11 @@ class Peripheral:
         return f"{self.name}.{register.name}" if register else f"{self.name}+0x{offset:X}"
 
     def waiting_for(self, offset: int) -> str:
-        """Say why a register that is polled for ever does not change; empty when unknown."""
+        """Say why a register that is polled for ever does not change; empty when unknown.
+
+        Args:
+            offset: of the register, in bytes from the base.
+        """
         del offset
         return ""
 

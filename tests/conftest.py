@@ -17,19 +17,20 @@ from hypothesis import HealthCheck, settings
 from toolchain.actions import Runner, Step, StepResult
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.boards import Board, find_board
-from toolchain.commands.session import make_pipeline
 from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
 from toolchain.console import VERBOSE_VARIABLE, PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
 from toolchain.images import Kind, image_name, project_pins
-from toolchain.images.build import ensure_image
 from toolchain.images.downloads import Downloads
+from toolchain.images.ensure import ensure_image
 from toolchain.images.fetch import Fetcher
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout, project_layout
+from toolchain.models import MODELS, Model
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, Model, Pipeline
+from toolchain.pipeline import Pipeline
+from toolchain.session import make_pipeline
 
 # How long an example takes says nothing of the code on a machine that others use too.
 settings.register_profile("toolchain", deadline=None, suppress_health_check=[HealthCheck.too_slow])

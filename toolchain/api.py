@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from toolchain.commands.options import DEFAULT_BUILD_TYPE, DEFAULT_MODEL
 from toolchain.console import PlainReporter, Reporter
+from toolchain.models import DEFAULT_BUILD_TYPE, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from toolchain.boards import Board
-    from toolchain.commands.build import BuiltFirmware
-    from toolchain.commands.session import Session
+    from toolchain.building.built import BuiltFirmware
     from toolchain.commands.simulate import SimulatedRun
     from toolchain.commands.size import FirmwareSize
     from toolchain.commands.verify import Verified
-    from toolchain.pipeline import BuildType, Model
+    from toolchain.models import BuildType, Model
+    from toolchain.session import Session
 
 ALL = "all"
 """Every board."""
@@ -69,10 +69,10 @@ class _Job:
 
 @contextmanager
 def _job(target: str, options: Options) -> Iterator[_Job]:
-    from toolchain.commands.build import find_targets
-    from toolchain.commands.options import chosen_model
-    from toolchain.commands.session import chosen_engine, open_session
-    from toolchain.pipeline import find_build_type
+    from toolchain.boards import find_targets
+    from toolchain.model_choice import chosen_model
+    from toolchain.models import find_build_type
+    from toolchain.session import chosen_engine, open_session
 
     model = chosen_model(
         str(options.get("model", DEFAULT_MODEL)),
@@ -83,7 +83,7 @@ def _job(target: str, options: Options) -> Iterator[_Job]:
     place = chosen_engine(options.get("engine", "auto"))
     reporter = options.get("reporter") or PlainReporter(quiet=True)
     with open_session(reporter, engine=place) as session:
-        yield _Job(session, find_targets(session.layout, target), model, build_type)
+        yield _Job(session, find_targets(session.layout.boards, target), model, build_type)
 
 
 def build(target: str = ALL, **options: Unpack[Options]) -> tuple[BuiltFirmware, ...]:

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions import StepResult
-from toolchain.actions.action_cache import write_atomically
 from toolchain.digest import Digest
+from toolchain.files import write_atomically
 from toolchain.layout import Layout
 
 MACHINE_SCHEMA = "tinyml-toolchain/machine/1"
@@ -44,7 +44,7 @@ class Machine:
 
 
 def read_machine(information: str, processors: int) -> Machine:
-    """Return the machine that a text like ``/proc/cpuinfo`` describes."""
+    """Return the machine, of so many processors, that a text like ``/proc/cpuinfo`` describes."""
     model = re.search(r"^model name\s*: *(.*)$", information, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*: *(.*)$", information, re.MULTILINE)
     features = sorted(set(flags[1].split())) if flags else []

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from tests.blackbox.support import TARGET, Checkout, sha256
 from toolchain.layout import project_layout
-from toolchain.schemas import FOLDER
+from toolchain.reference.generated import FOLDER
 
 WITH_JSON = ("build", "simulate", "verify", "plan", "targets", "images", "cache")
 

@@ -99,7 +99,8 @@ import sys
 from toolchain.console import make_reporter
 from toolchain.engine import open_engine
 from toolchain.images import project_pins
-from toolchain.images.build import ensure_image, fetch_inputs, making_images
+from toolchain.images.ensure import ensure_image, fetch_inputs
+from toolchain.images.making import making_images
 from toolchain.layout import project_layout
 layout, reporter = project_layout(), make_reporter(quiet=False)
 pins = project_pins(layout)

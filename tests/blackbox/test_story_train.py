@@ -14,7 +14,7 @@ import pytest
 from tests.blackbox.support import Checkout
 from toolchain.actions.docker_executor import LABEL_PROJECT
 from toolchain.engine import Engine
-from toolchain.pipeline import story_files
+from toolchain.pipeline.publication import story_files
 
 SHORT = ("--model-1-epochs", "3")
 

@@ -11,14 +11,14 @@ from pathlib import PurePosixPath
 
 from tests.conftest import RunSteps
 from toolchain.actions import OutputOf, Step
-from toolchain.host_build import (
+from toolchain.layout import Layout
+from toolchain.pipeline.host_build import (
     HOST_RUNNER,
     JUDGED,
     host_library,
     host_runner,
     judge,
 )
-from toolchain.layout import Layout
 
 P = PurePosixPath
 

@@ -12,8 +12,10 @@ from simulator import SimulationRequest, SimulationResult, simulate
 from tests.conftest import RunInImage, RunSteps
 from toolchain.actions import OutputOf, Step
 from toolchain.boards import Board
-from toolchain.imports import module_closure
-from toolchain.pipeline import MODEL_SOURCES, MODELS, Pipeline, TrainingOptions
+from toolchain.models import MODELS
+from toolchain.pipeline import Pipeline, TrainingOptions
+from toolchain.pipeline.imports import module_closure
+from toolchain.pipeline.model_steps import MODEL_SOURCES
 
 P = PurePosixPath
 INT8 = MODELS["sine_int8"]
@@ -55,9 +57,9 @@ class ModelBench:
         """Return all files that the default training leads to, as ``<model>/<file>`` where two
         models have one of the same name.
         """
-        steps = [self.pipeline.train("sine"), self.pipeline.convert("sine")]
+        steps = [self.pipeline.models.train("sine"), self.pipeline.models.convert("sine")]
         for model in MODELS.values():
-            steps += [self.pipeline.embed(model), self.pipeline.reference(model)]
+            steps += [self.pipeline.models.embed(model), self.pipeline.models.reference(model)]
         made = self.known(*steps)
         return {
             name if step in {"train sine", "convert sine"} else f"{step.split()[1]}/{name}": data
@@ -74,7 +76,7 @@ class ModelBench:
     def training(self, epochs: int, seed: int | None = None) -> Step:
         """Return the training step with other options."""
         options = TrainingOptions(epochs, seed)
-        return dataclasses.replace(self.pipeline, training=options).train("sine")
+        return dataclasses.replace(self.pipeline, training=options).models.train("sine")
 
     def script(self, name: str, arguments: Sequence[str], outputs: Sequence[str]) -> Step:
         """Return a step that runs a script of these tests with the model package beside it."""
@@ -94,28 +96,28 @@ class ModelBench:
 
     def embed(self, tflite: bytes) -> Step:
         """Return the embed step of the int8 model, for another file."""
-        return _with_tflite(self.pipeline.embed(INT8), tflite)
+        return _with_tflite(self.pipeline.models.embed(INT8), tflite)
 
     def reference(self, tflite: bytes) -> Step:
         """Return the reference step of the int8 model, for another file."""
-        return _with_tflite(self.pipeline.reference(INT8), tflite)
+        return _with_tflite(self.pipeline.models.reference(INT8), tflite)
 
     def test_run(
         self, board: Board, tflite: bytes, arena_bytes: int | None = None
     ) -> SimulationResult:
         """Build ``hello_world_test`` with another model, run it in the simulator to its end."""
         made = embedded_files(check_model(INT8.name, tflite, arena_bytes))
-        build = self.pipeline.firmware(board, INT8, "release", "hello_world_test")
+        build = self.pipeline.firmwares.firmware(board, INT8, "release", "hello_world_test")
         sources = {P("model", INT8.name, name): made[name].encode() for name in MODEL_SOURCES}
         # What was compiled for the int8 model of the project is of no use to another one.
-        interpreter = self.pipeline.interpreter(board, INT8, "release").name
+        interpreter = self.pipeline.firmwares.interpreter(board, INT8, "release").name
         inputs = {
             path: source
             for path, source in build.inputs.items()
             if not (isinstance(source, OutputOf) and source.step == interpreter)
         }
         build = dataclasses.replace(build, inputs={**inputs, **sources})
-        files = self.known(self.pipeline.library(board, "release"), build)[build.name]
+        files = self.known(self.pipeline.firmwares.library(board, "release"), build)[build.name]
         return simulate(
             SimulationRequest(
                 board=board, image=files["bin/hello_world_test.bin"], until_text="~~~"

@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 60.0
 
 _COMMAND = (
     *(sys.executable, "-P", "-c"),
-    "import sys; sys.path.insert(0, sys.argv[1]); from toolchain.program import main; main()",
+    "import sys; sys.path.insert(0, sys.argv[1]); from toolchain.cli.program import main; main()",
     str(PROJECT),
 )
 

@@ -16,8 +16,9 @@ from toolchain.digest import Digest
 from toolchain.engine import Engine
 from toolchain.images.devcontainer import DEVCONTAINER_IMAGE, ensure_devcontainer_image
 from toolchain.layout import Layout
+from toolchain.models import MODELS
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, Pipeline, firmware_name
+from toolchain.pipeline import Pipeline, firmware_name
 
 INT8 = MODELS["sine_int8"]
 

@@ -12,8 +12,8 @@ from model.cases import model_inputs, model_outputs
 from model.graph import read_graph
 from tests.conftest import RunInImage, RunSteps
 from tests.containers.model_bench import ModelBench
-from toolchain.commands.options import chosen_model
 from toolchain.errors import UnsupportedModelError, UnusableDataError
+from toolchain.model_choice import chosen_model
 from toolchain.pipeline import Pipeline
 
 NETWORKS = ("two_inputs", "sequential", "with_lambda", "any_size", "without_kernel")
@@ -42,7 +42,7 @@ def convert(
         if representative:
             data = str(tmp_path / "data.npz")
             np.savez(data, **representative)  # type: ignore[arg-type]
-        step = pipeline.convert_network(chosen_model(str(file), data))
+        step = pipeline.models.convert_network(chosen_model(str(file), data))
         (files,) = bench.known(step).values()
         return files[f"{name}.tflite"]
 

@@ -16,16 +16,17 @@ from toolchain.boards import Board
 from toolchain.digest import Digest
 from toolchain.engine import Engine
 from toolchain.errors import UnpinnedToolError
+from toolchain.host_tools.pinned_tree import pinned_tree, tree_sha256
 from toolchain.layout import Layout
-from toolchain.pinned_tree import pinned_tree, tree_sha256
+from toolchain.models import MODELS
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, Pipeline, firmware_name
+from toolchain.pipeline import Pipeline, firmware_name
 
 INT8 = MODELS["sine_int8"]
 _CONTENT = """
 import json, os
-from toolchain.compiler_content import CROSS, NATIVE, compiler_content
-from toolchain.pinned_tree import IMAGE_LICENCE, IMAGE_TREE, tree_sha256
+from toolchain.host_tools.compiler_content import CROSS, NATIVE, compiler_content
+from toolchain.host_tools.pinned_tree import IMAGE_LICENCE, IMAGE_TREE, tree_sha256
 path = os.environ["PATH"]
 print(json.dumps({"cross": compiler_content(CROSS, path).sha256,
                   "native": compiler_content(NATIVE, path).sha256,
@@ -106,18 +107,18 @@ def test_without_docker_the_cross_image_makes_the_bytes_that_docker_makes(
 
 
 _RUN_MODEL_STEPS = """
-from toolchain.commands.session import EngineChoice, open_session
+from toolchain.session import EngineChoice, open_session
 from toolchain.console import PlainReporter
-from toolchain.pipeline import MODELS
+from toolchain.models import MODELS
 with open_session(PlainReporter(), engine=EngineChoice("host")) as session:
-    session.runner.run(session.pipeline.model_steps(MODELS["sine_int8"]))
+    session.runner.run(session.pipeline.models.steps(MODELS["sine_int8"]))
 """
 
 
 def test_in_the_train_image_the_host_engine_makes_the_bytes_that_docker_makes(
     engine: Engine, train_image: str, checkout: Layout, pipeline: Pipeline, run_steps: RunSteps
 ) -> None:
-    runner, results = run_steps(pipeline.model_steps(INT8))
+    runner, results = run_steps(pipeline.models.steps(INT8))
     names = {each for each in results if each.split()[0] in {"embed", "reference"}}
     given = {name: result for name, result in results.items() if name not in names}
     hand_over(given, runner.store, checkout)

@@ -14,9 +14,9 @@ from tests.conftest import RunSteps
 from tests.containers.host_bench import HostBench
 from tests.containers.model_bench import P
 from toolchain.actions import OutputOf, Step
-from toolchain.host_build import HOST_LIBRARY
 from toolchain.layout import Layout
 from toolchain.pins import Pins
+from toolchain.pipeline.host_build import HOST_LIBRARY
 
 unicorn: Any = importlib.import_module("unicorn")
 arm_const: Any = importlib.import_module("unicorn.arm_const")

@@ -37,9 +37,10 @@ from tests.unit.model_support import (
 )
 from toolchain.actions import OutputOf, Step
 from toolchain.boards import Board
-from toolchain.host_build import HOST_LIBRARY, HOST_RUNNER
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS, Pipeline
+from toolchain.models import MODELS
+from toolchain.pipeline import Pipeline
+from toolchain.pipeline.host_build import HOST_LIBRARY, HOST_RUNNER
 
 FLOOR = 8
 

@@ -16,10 +16,12 @@ from toolchain.digest import Digest
 from toolchain.engine import Engine
 from toolchain.errors import CacheCorruptError, ImageBuildError
 from toolchain.images import image_name
-from toolchain.images.build import BuildInputs, build_image, making_images
+from toolchain.images.build import build_image
 from toolchain.images.definition import KIND_LABEL, RECORD_FOLDER, WORK_LABEL
 from toolchain.images.downloads import Downloads
+from toolchain.images.inputs import BuildInputs
 from toolchain.images.leftovers import work_identity
+from toolchain.images.making import making_images
 from toolchain.layout import Layout
 from toolchain.pins import Pins
 
@@ -165,7 +167,8 @@ import os, sys
 from pathlib import Path
 from toolchain.console import PlainReporter
 from toolchain.engine import open_engine
-from toolchain.images.build import BuildInputs, build_image
+from toolchain.images.build import build_image
+from toolchain.images.inputs import BuildInputs
 from toolchain.layout import Layout
 layout = Layout(Path.cwd(), Path(sys.argv[1]))
 dockerfile = {STAGES!r} + "RUN echo done\\nRUN sleep 600.5\\n"
@@ -258,7 +261,7 @@ from pathlib import Path
 from toolchain.console import PlainReporter
 from toolchain.engine import open_engine
 from toolchain.images import project_pins
-from toolchain.images.build import ensure_image
+from toolchain.images.ensure import ensure_image
 from toolchain.layout import Layout
 layout = Layout(Path(sys.argv[1]), Path(sys.argv[2]))
 with open_engine(layout, PlainReporter()) as engine:

@@ -15,9 +15,9 @@ import pytest
 from tests.containers.sandbox_support import SilentReporter
 from toolchain.engine import Engine
 from toolchain.images import Kind, image_name
-from toolchain.images.build import ensure_image
 from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, RECORD_FOLDER, image_content
 from toolchain.images.downloads import Downloads
+from toolchain.images.ensure import ensure_image
 from toolchain.images.inventory import list_images
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout

@@ -35,8 +35,8 @@ from toolchain.images.site import (
     site_settings,
 )
 from toolchain.layout import Layout
+from toolchain.pinning.check import check_crate, check_packages
 from toolchain.pins import FilePin, Pins, TflmPins, parse_lock
-from toolchain.pins_check import check_crate, check_packages
 
 WHEEL = "/files/tiny-1.0-py3-none-any.whl"
 CRATE = "/crates/tinycrate/1.0.0"

@@ -16,8 +16,9 @@ from toolchain.engine import Engine, discovery, open_engine
 from toolchain.engine.connection import find_dockerd
 from toolchain.images import image_name, project_pins
 from toolchain.images.base import import_base
-from toolchain.images.build import BuildInputs, build_image
+from toolchain.images.build import build_image
 from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL
+from toolchain.images.inputs import BuildInputs
 from toolchain.images.inventory import list_images, remove_images
 from toolchain.layout import Layout
 

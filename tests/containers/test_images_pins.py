@@ -9,8 +9,8 @@ from tests.containers.images_support import work_left
 from tests.containers.sandbox_support import SilentReporter
 from toolchain.engine import Engine
 from toolchain.layout import Layout
+from toolchain.pinning.update import update_packages
 from toolchain.pins import PINS_FILE, Pins, load_pins
-from toolchain.pins_update import update_packages
 
 
 def test_stale_pins_are_replaced_and_all_else_of_the_file_stays(

@@ -17,7 +17,6 @@ from tests.unit.registry_support import closed_port, silent_port
 from toolchain.engine import Engine
 from toolchain.errors import NetworkError, PinsError, UsageError
 from toolchain.images.base import import_base
-from toolchain.images.build import ensure_image
 from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
@@ -26,6 +25,7 @@ from toolchain.images.definition import (
     image_content,
     image_name,
 )
+from toolchain.images.ensure import ensure_image
 from toolchain.images.sharing import (
     REGISTRY_VARIABLE,
     SHARED_RECORD,

@@ -16,8 +16,9 @@ from tests.conftest import BuiltFirmware, RunInImage, RunSteps
 from tests.containers.model_bench import ModelBench
 from tests.unit import model_support as fb
 from toolchain.boards import Board
-from toolchain.pipeline import MODELS, Model, Pipeline
-from toolchain.verification import compare, read_reference
+from toolchain.models import MODELS, Model
+from toolchain.pipeline import Pipeline
+from toolchain.verification.sine import compare, read_reference
 
 BANNER = re.compile(r"^hello_world\w*: .* arena=(\d+)/(\d+)$", re.MULTILINE)
 

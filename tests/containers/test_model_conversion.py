@@ -16,9 +16,10 @@ from tests.conftest import RunInImage, RunSteps
 from tests.containers.model_bench import ModelBench
 from tests.unit.model_support import float_dense, int8_dense
 from toolchain.errors import UnsupportedModelError
+from toolchain.models import MODELS
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, Pipeline
-from toolchain.verification import Reference, float_of_bits, read_reference
+from toolchain.pipeline import Pipeline
+from toolchain.verification.sine import Reference, float_of_bits, read_reference
 
 _INSPECT = """
 import json, sys
@@ -49,7 +50,7 @@ def bench(
 def test_a_conversion_gives_the_same_bytes_again(bench: ModelBench) -> None:
     sine = bench.sine()
     inputs = {"sine_keras": sine["sine.keras"], "data_npz": sine["data.npz"]}
-    again = bench.fresh(bench.pipeline.convert("sine"), **inputs)
+    again = bench.fresh(bench.pipeline.models.convert("sine"), **inputs)
     assert set(again) == {"sine_float.tflite", "sine_int8.tflite"}
     assert again == {name: sine[name] for name in again}
 

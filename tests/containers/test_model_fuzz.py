@@ -22,9 +22,9 @@ from tests.containers.host_bench import batch
 from tests.containers.model_bench import ModelBench
 from tests.fuzz import COUNT_VARIABLE, FIRST_VARIABLE, KEEP_VARIABLE, SEED_VARIABLE
 from tests.fuzz.campaign import Findings, Runner, run_campaign
-from toolchain.host_build import HOST_RUNNER, host_library, host_runner
 from toolchain.layout import Layout
 from toolchain.pipeline import Pipeline
+from toolchain.pipeline.host_build import HOST_RUNNER, host_library, host_runner
 
 LARGEST_SEED = 30_000
 """Bytes; a larger model is checked, and takes too long to be changed over and over."""

@@ -16,25 +16,19 @@ from docker.models.containers import Container
 from tests.blackbox.support import replace_in
 from toolchain.actions import OutputOf
 from toolchain.boards import Board
-from toolchain.commands.repro import (
-    AGAIN,
-    Bench,
-    Difference,
-    Reproduction,
-    ReproRequest,
-    compiled_rows,
-    repro,
-    shifted_clock,
-)
-from toolchain.commands.session import EngineChoice, Session, open_session
+from toolchain.commands.repro import ReproRequest, repro, shifted_clock
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine
 from toolchain.errors import NotReproducibleError
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS, firmware_name
+from toolchain.models import MODELS
+from toolchain.pipeline import firmware_name
+from toolchain.repro.bench import Bench
+from toolchain.repro.matrix import AGAIN, Difference, Reproduction
 from toolchain.repro.places import ContainerPlace, Made, Place
 from toolchain.repro.recipe import Recipe, make_recipe, write_lists
 from toolchain.repro.variations import Conditions, find_variations
+from toolchain.session import EngineChoice, Session, open_session
 
 INT8 = MODELS["sine_int8"]
 DOCKER = EngineChoice("docker")
@@ -107,8 +101,10 @@ def matrix_of_firmware(
     recipe = make_recipe([firmware], known, session.runner.store, folder)
     write_lists(recipe)
     column = {"firmware": frozenset({name})}
-    bench = Bench(place, recipe, session.pipeline.cross_image, column, "")
-    rows = tuple(compiled_rows(session, bench, request_for(board, names), known))
+    image, store = session.pipeline.cross_image, session.runner.store
+    bench = Bench(place, recipe, image, column, store, session.reporter)
+    request = request_for(board, names)
+    rows = tuple(bench.compiled_rows(known, request.variations, at_once=request.at_once))
     return Reproduction("docker", ("firmware",), "linked", rows, tuple(bench.differences))
 
 

@@ -102,7 +102,7 @@ def test_a_full_disk_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_nearly_full_disk_starts_no_container(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolchain.actions.disk.free_bytes", lambda _folder: _MIB)
+    monkeypatch.setattr("toolchain.disk.free_bytes", lambda _folder: _MIB)
     with pytest.raises(DiskFullError):
         bench.run(bench.shell("echo x > /out/out"))
     assert not (bench.layout.build / "logs").exists()

@@ -78,7 +78,7 @@ def test_the_notebooks_model_is_the_pipelines_byte_for_byte(
     import dataclasses
 
     short = dataclasses.replace(pipeline, training=TrainingOptions(epochs=EPOCHS[1]))
-    runner, results = run_steps([short.train("sine"), short.convert("sine")])
+    runner, results = run_steps([short.models.train("sine"), short.models.convert("sine")])
     made = {
         str(path): runner.store.get(digest)
         for path, digest in results["convert sine"].outputs.items()

@@ -17,7 +17,8 @@ from PIL import Image
 from model.history import TrainingRecord, read_history
 from toolchain.actions import OutputOf, Runner, Step, StepResult
 from toolchain.pins import Pins
-from toolchain.pipeline import PLOTS, Pipeline
+from toolchain.pipeline import Pipeline
+from toolchain.pipeline.story import PLOTS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="not run: there is no Chromium")

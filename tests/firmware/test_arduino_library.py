@@ -23,8 +23,9 @@ from toolchain.firmware.formats.arduino_library import (
 )
 from toolchain.firmware.generated import generated_files
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS, Model, Pipeline
-from toolchain.verification import Observation, agreement, read_reference
+from toolchain.models import MODELS, Model
+from toolchain.pipeline import Pipeline
+from toolchain.verification.sine import Observation, agreement, read_reference
 
 INFERENCES = 120
 
@@ -164,7 +165,7 @@ def make_sketch(
             else source.read_bytes()
             if isinstance(source, Path)
             else source
-            for path, source in pipeline.format_inputs(
+            for path, source in pipeline.firmwares.format_inputs(
                 arduino_board, model, "release", "arduino_library"
             ).items()
         }
@@ -246,9 +247,9 @@ def test_the_sketch_computes_what_the_model_computes(
 ) -> None:
     model = MODELS["sine_int8"]
     steps = [
-        pipeline.train("sine"),
-        pipeline.convert("sine"),
-        pipeline.reference(model),
+        pipeline.models.train("sine"),
+        pipeline.models.convert("sine"),
+        pipeline.models.reference(model),
     ]
     runner, results = run_steps(steps)
     digest = results[f"reference {model.name}"].outputs[PurePosixPath("reference.json")]
@@ -285,7 +286,7 @@ def test_the_sources_and_the_archive_are_the_same_bytes_when_they_are_made_again
     run_in_image: RunInImage,
 ) -> None:
     model = MODELS["sine_int8"]
-    step = pipeline.sources(arduino_board, model, "release")
+    step = pipeline.firmwares.sources(arduino_board, model, "release")
     runner, results = run_steps(pipeline.firmware_steps([arduino_board], [model], "release"))
     inputs: dict[str, Path | bytes] = {}
     for path, source in step.inputs.items():

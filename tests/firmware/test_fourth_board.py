@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.commands_support import copy_project
-from toolchain.boards import Board, board_names
-from toolchain.commands.build import BuiltFirmware, build, find_targets
+from toolchain.boards import Board, board_names, find_targets
+from toolchain.building.built import BuiltFirmware
+from toolchain.commands.build import build
 from toolchain.commands.flash import FlashRequest, plan, prepare
-from toolchain.commands.session import Session, open_session
 from toolchain.commands.simulate import SimulatedRun, simulate_all
 from toolchain.commands.verify import VerifiedFirmware, verify
 from toolchain.console import PlainReporter
@@ -24,7 +24,8 @@ from toolchain.firmware.formats import file_name, find_format
 from toolchain.firmware.image import read_record
 from toolchain.flashing.host import this_host
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS
+from toolchain.models import MODELS
+from toolchain.session import Session, open_session
 
 NAME = "moon_lamp"
 LOAD_ADDRESS = 0x1_4000
@@ -146,7 +147,7 @@ def session(checkout: Checkout, engine: Engine) -> Iterator[Session]:
 
 @pytest.fixture(scope="module")
 def board(checkout: Checkout) -> Board:
-    (board,) = find_targets(checkout.layout, "lamp")
+    (board,) = find_targets(checkout.layout.boards, "lamp")
     return board
 
 

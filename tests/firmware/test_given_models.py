@@ -17,20 +17,13 @@ from tests.containers.example_models import Recording, example_models, example_r
 from tests.unit import model_support as fb
 from tests.unit.commands_support import copy_project
 from tests.unit.model_support import changed
-from toolchain.boards import Board
-from toolchain.case_verification import (
-    compare_cases,
-    read_case_reference,
-    require_cases_passed,
-)
-from toolchain.commands.build import build, find_targets, run_firmware_steps
-from toolchain.commands.options import chosen_model
-from toolchain.commands.session import Session, open_session
+from toolchain.boards import Board, find_targets
+from toolchain.building.firmware_run import run_firmware_steps
+from toolchain.commands.build import build
 from toolchain.commands.simulate import simulate_all
 from toolchain.commands.verify import verify
 from toolchain.commands.verify_cases import VerifiedCases
 from toolchain.console import PlainReporter
-from toolchain.documents import document_schema
 from toolchain.engine import Engine
 from toolchain.errors import (
     FirmwareDoesNotFitError,
@@ -42,7 +35,16 @@ from toolchain.errors import (
 )
 from toolchain.firmware.elf import symbol_address
 from toolchain.layout import Layout
-from toolchain.pipeline import Model, firmware_name
+from toolchain.model_choice import chosen_model
+from toolchain.models import Model
+from toolchain.pipeline import firmware_name
+from toolchain.reference.documents import document_schema
+from toolchain.session import Session, open_session
+from toolchain.verification.cases import (
+    compare_cases,
+    read_case_reference,
+    require_cases_passed,
+)
 
 BOARDS = ("sparkfun_edge", "arduino_nano_33_ble", "stm32f746g_disco")
 SHAPES = {
@@ -87,7 +89,7 @@ def given(files: Path, name: str) -> Model:
 
 
 def board_of(session: Session, name: str) -> Board:
-    (board,) = find_targets(session.layout, name)
+    (board,) = find_targets(session.layout.boards, name)
     return board
 
 

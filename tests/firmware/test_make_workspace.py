@@ -131,7 +131,7 @@ def library(
     run_steps: Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]],
 ) -> bytes:
     """The library as the pipeline makes it: by TARGET_ARCH, without TARGET."""
-    step = pipeline.library(board, "release")
+    step = pipeline.firmwares.library(board, "release")
     runner, results = run_steps([step])
     return runner.store.get(results[step.name].outputs[PurePosixPath("lib") / LIBRARY])
 

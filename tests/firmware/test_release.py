@@ -13,18 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.unit.release_support import releasable
-from toolchain.boards import board_names
-from toolchain.commands.build import find_targets
-from toolchain.commands.options import chosen_model
+from toolchain.boards import board_names, find_targets
 from toolchain.commands.package import package
 from toolchain.commands.reproduce import reproduce
-from toolchain.commands.session import Session, chosen_engine, open_session
 from toolchain.console import PlainReporter
 from toolchain.engine import Engine
 from toolchain.errors import ReleaseInvalidError
 from toolchain.layout import Layout
+from toolchain.model_choice import chosen_model
 from toolchain.release.checks import check_release
 from toolchain.release.manifest import SBOM
+from toolchain.session import Session, chosen_engine, open_session
 
 VERSION = "1.0"
 
@@ -42,7 +41,7 @@ def packaged(
     checkout: Layout, engine: Engine, target: str = "all", model: str = "sine_int8"
 ) -> Path:
     with session_of(checkout, engine) as session:
-        boards = find_targets(checkout, target)
+        boards = find_targets(checkout.boards, target)
         return package(session, boards, chosen_model(model), VERSION).folder
 
 

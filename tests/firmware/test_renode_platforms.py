@@ -16,8 +16,8 @@ from tests.unit.renode_support import BOARDS, renode_folder, run_on_platform, un
 from toolchain.boards import Board
 from toolchain.commands.renode import require_same_console
 from toolchain.errors import SimulatorUnavailableError
+from toolchain.models import MODELS
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS
 from toolchain.renode.program import VARIABLE, Program, find_renode
 from toolchain.renode.robot import parse_robot
 from toolchain.renode.run import RenodeRequest, run_in_renode

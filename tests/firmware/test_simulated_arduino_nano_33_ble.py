@@ -13,7 +13,8 @@ from toolchain.boards import Board, find_board
 from toolchain.errors import SimulationFaultError
 from toolchain.firmware.elf import ram_used, read_firmware_elf
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS, Pipeline
+from toolchain.models import MODELS
+from toolchain.pipeline import Pipeline
 
 BOARD_CC = "boards/arduino_nano_33_ble/board.cc"
 
@@ -103,8 +104,10 @@ def test_both_boards_of_the_core_share_library_and_interpreter(
     pipeline: Pipeline, nano: Board, board: Board
 ) -> None:
     model = MODELS["sine_int8"]
-    assert pipeline.library(nano, "release") == pipeline.library(board, "release")
-    compiled = [pipeline.interpreter(each, model, "release") for each in (nano, board)]
+    assert pipeline.firmwares.library(nano, "release") == pipeline.firmwares.library(
+        board, "release"
+    )
+    compiled = [pipeline.firmwares.interpreter(each, model, "release") for each in (nano, board)]
     assert compiled[0] == compiled[1]
     steps = pipeline.firmware_steps([nano, board], [model], "release")
     verbs = [step.name.split()[0] for step in steps]

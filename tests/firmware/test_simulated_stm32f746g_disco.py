@@ -13,13 +13,13 @@ from simulator import Inference, SimulationRequest, SimulationResult, simulate
 from simulator.console import parse_test_cases
 from tests.conftest import BuildFirmwareFor, BuildVariantFor, BuiltFirmware, FirmwareFiles
 from toolchain.boards import Board, find_board
-from toolchain.commands import build as build_command
+from toolchain.building.built import BuiltFirmware as CheckedFirmware
 from toolchain.commands.simulate import simulate_all
 from toolchain.errors import SimulationFaultError, StepFailedError
 from toolchain.firmware.elf import ram_used, read_firmware_elf
 from toolchain.firmware.size import SizeReport, size_report
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS
+from toolchain.models import MODELS
 
 BOARD_CC = "boards/stm32f746g_disco/board.cc"
 DISPLAY_CC = "boards/stm32f746g_disco/display.cc"
@@ -157,8 +157,8 @@ def test_the_display_shows_one_dot_where_x_and_y_say(
         assert middle == pytest.approx(wanted[axis], abs=1)
 
 
-def built(board: Board, firmware: BuiltFirmware, folder: Path) -> build_command.BuiltFirmware:
-    return build_command.BuiltFirmware(
+def built(board: Board, firmware: BuiltFirmware, folder: Path) -> CheckedFirmware:
+    return CheckedFirmware(
         board=board,
         model=MODELS["sine_int8"],
         build_type="release",

@@ -23,11 +23,11 @@ from toolchain.actions.action import prepare_action
 from toolchain.actions.action_cache import ActionCache, ActionResult
 from toolchain.actions.runner import order
 from toolchain.boards import Board, find_board
-from toolchain.commands.session import Session, open_session
 from toolchain.digest import Digest
 from toolchain.layout import Layout
-from toolchain.pipeline import BUILD_TYPES, MODELS, Application, BuildType, Model
-from toolchain.verification import REFERENCE_SCHEMA, bits_of_float, float_of_bits
+from toolchain.models import BUILD_TYPES, MODELS, Application, BuildType, Model
+from toolchain.session import Session, open_session
+from toolchain.verification.sine import REFERENCE_SCHEMA, bits_of_float, float_of_bits
 
 PROJECT = Path(__file__).resolve().parents[2]
 EDGE = find_board(PROJECT / "boards", "sparkfun_edge")

@@ -74,7 +74,7 @@ def _fetch_by_host(pin: CratePin, downloads: Downloads) -> None:
 
 def _fetch_by_image(pin: CratePin) -> None:
     from toolchain.engine import open_engine
-    from toolchain.images.build import ensure_image
+    from toolchain.images.ensure import ensure_image
     from toolchain.images.fetch import Fetcher
     from toolchain.images.site import site_settings
 

@@ -22,7 +22,6 @@ from tests.unit.commands_support import (
     steps_of,
 )
 from toolchain.commands.package import assemble, package_lists
-from toolchain.commands.session import Session
 from toolchain.digest import Digest
 from toolchain.firmware.formats.stored_zip import stored_zip
 from toolchain.layout import Layout
@@ -39,6 +38,7 @@ from toolchain.release.manifest import (
 )
 from toolchain.release.provenance import render_provenance
 from toolchain.release.sums import render_sums
+from toolchain.session import Session
 
 Files = Mapping[str, bytes]
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from toolchain.actions.sandbox import Sandbox, remove_abandoned, remove_tree
+from toolchain.actions.sandbox import Sandbox, remove_abandoned
+from toolchain.files import remove_tree
 
 _OWNER = """
 import sys

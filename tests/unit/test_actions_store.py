@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.actions_support import files_under
-from toolchain.actions.disk import free_bytes, require_space, space_checked
 from toolchain.actions.model import SOURCE_DATE_EPOCH
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
+from toolchain.disk import space_checked
 from toolchain.errors import CacheCorruptError, DiskFullError
 
 
@@ -279,12 +279,6 @@ def test_a_device_that_is_really_full() -> None:
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), space_checked(tmp_path):
         (tmp_path / "none").read_bytes()
-
-
-def test_too_little_room_is_found_before_anything_starts(tmp_path: Path) -> None:
-    require_space(tmp_path, 0)
-    with pytest.raises(DiskFullError):
-        require_space(tmp_path, free_bytes(tmp_path) * 2)
 
 
 def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:

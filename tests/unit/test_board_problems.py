@@ -10,8 +10,8 @@ import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolchain.board_problems import line_of
 from toolchain.boards import board_names, read_board
+from toolchain.boards.problems import line_of
 from toolchain.errors import BoardDescriptionError
 
 BOARDS = Path(__file__).resolve().parents[2] / "boards"

@@ -19,7 +19,8 @@ from toolchain.actions.action import prepare_action
 from toolchain.boards import find_board
 from toolchain.digest import Digest
 from toolchain.layout import Layout
-from toolchain.pipeline import MODELS, GivenModel, Model, Pipeline
+from toolchain.models import MODELS, GivenModel, Model
+from toolchain.pipeline import Pipeline
 
 Keys = Mapping[str, str]
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.case_verification import (
+from toolchain.errors import VerificationError
+from toolchain.verification.cases import (
     CASES_SCHEMA,
     CaseReference,
     Opinion,
@@ -18,8 +19,7 @@ from toolchain.case_verification import (
     read_case_reference,
     require_cases_passed,
 )
-from toolchain.errors import VerificationError
-from toolchain.verification import bits_of_float
+from toolchain.verification.sine import bits_of_float
 
 
 def floats(*values: float) -> bytes:

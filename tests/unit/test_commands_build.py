@@ -24,8 +24,9 @@ from tests.unit.commands_support import (
 )
 from tests.unit.flashing_support import hex_file
 from tests.unit.image_support import with_record
-from toolchain.commands.build import REPORTS, BuiltFirmware, build, find_targets
-from toolchain.commands.session import Session
+from toolchain.boards import find_targets
+from toolchain.building.built import REPORTS, BuiltFirmware
+from toolchain.commands.build import build
 from toolchain.errors import (
     EngineUnavailableError,
     FirmwareDoesNotFitError,
@@ -33,6 +34,7 @@ from toolchain.errors import (
     UnknownTargetError,
 )
 from toolchain.firmware.formats import file_name, find_format
+from toolchain.session import Session
 
 IMAGE = hello_world()
 
@@ -71,7 +73,7 @@ def test_what_is_to_be_flashed_is_published_with_its_workspace(session: Session)
     }
     assert found["hello_world.bin"] == firmware.image.read_bytes() == IMAGE
     assert firmware.elf.read_bytes().endswith(IMAGE)
-    for path in session.pipeline.workspace(EDGE, INT8, "release"):
+    for path in session.pipeline.firmwares.workspace(EDGE, INT8, "release"):
         assert str("workspace" / path) in found
     source = "boards/sparkfun_edge/board.cc"
     assert found[f"workspace/{source}"] == (session.layout.project / source).read_bytes()
@@ -230,8 +232,10 @@ def test_a_remembered_file_that_was_damaged_is_made_again(session: Session, cont
 
 def test_targets_are_found_by_name_or_all_at_once(session: Session) -> None:
     layout = session.layout
-    assert [board.name for board in find_targets(layout, "sparkfun_edge")] == ["sparkfun_edge"]
+    assert [board.name for board in find_targets(layout.boards, "sparkfun_edge")] == [
+        "sparkfun_edge"
+    ]
     names = sorted(path.parent.name for path in layout.boards.glob("*/board.toml"))
-    assert [board.name for board in find_targets(layout, "all")] == names
+    assert [board.name for board in find_targets(layout.boards, "all")] == names
     with pytest.raises(UnknownTargetError, match=r"did you mean 'sparkfun_edge'\?"):
-        find_targets(layout, "sparkfun-edge")
+        find_targets(layout.boards, "sparkfun-edge")

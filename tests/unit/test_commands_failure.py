@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.commands.failure import system_failure
+from toolchain.cli.failure import system_failure
 from toolchain.errors import DiskFullError, ToolchainError
 
 

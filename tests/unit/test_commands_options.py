@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.commands.options import chosen_model, model_name, whole_number
+from toolchain.cli.option_values import whole_number
 from toolchain.errors import UsageError
-from toolchain.pipeline import MODELS
+from toolchain.model_choice import chosen_model, model_name
+from toolchain.models import MODELS
 
 
 @given(st.integers(), st.integers(), st.none() | st.integers())

@@ -16,8 +16,9 @@ from tests.unit.commands_support import (
     steps_of,
 )
 from toolchain.commands.build import build
-from toolchain.commands.plan import plan, plan_summary
-from toolchain.commands.session import Session
+from toolchain.commands.plan import plan
+from toolchain.render.plan import plan_summary
+from toolchain.session import Session
 
 
 @pytest.fixture

@@ -28,13 +28,7 @@ from tests.unit.commands_support import (
 from tests.unit.renode_stand_in import SPEAK, UNTIL_QUIT, stand_in
 from toolchain.commands import renode as commands
 from toolchain.commands.build import build
-from toolchain.commands.renode import (
-    Renode,
-    engine_and_simulator,
-    renode_summary,
-    simulate_in_renode,
-)
-from toolchain.commands.session import Session, chosen_engine
+from toolchain.commands.renode import Renode, engine_and_simulator, simulate_in_renode
 from toolchain.commands.verify import verify
 from toolchain.console import PlainReporter
 from toolchain.errors import (
@@ -46,6 +40,8 @@ from toolchain.errors import (
     UsageError,
     VerificationError,
 )
+from toolchain.render.simulation import renode_summary
+from toolchain.session import Session, chosen_engine
 
 
 @pytest.fixture

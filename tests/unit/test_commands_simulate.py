@@ -23,12 +23,13 @@ from tests.unit.commands_support import (
     x_value_line,
 )
 from tests.unit.image_support import with_record
-from toolchain.commands.build import BuiltFirmware, build
-from toolchain.commands.session import Session
+from toolchain.building.built import BuiltFirmware
+from toolchain.commands.build import build
 from toolchain.commands.simulate import simulate_all
 from toolchain.digest import Digest
 from toolchain.errors import SimulationFaultError, SimulationIncompleteError, UsageError
-from toolchain.render import simulation_summary
+from toolchain.render.simulation import simulation_summary
+from toolchain.session import Session
 
 COUNT_FOR_EVER = (0x3001, 0xE7FD)  # adds r0, #1; b to it
 

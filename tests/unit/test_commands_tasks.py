@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from invoke.exceptions import Exit
 
-import tasks
+from tests.unit.commands_support import PROJECT
+from toolchain.cli.printing import show, show_json
+from toolchain.cli.program import READER_GONE
+from toolchain.cli.task import with_exit_codes
 from toolchain.errors import (
     CancelledError,
     StepFailedError,
@@ -23,11 +26,10 @@ from toolchain.errors import (
     UsageError,
     VerificationError,
 )
-from toolchain.program import READER_GONE
 
 
 def ended(error: BaseException) -> Exit:
-    @tasks._command
+    @with_exit_codes
     def command() -> None:
         raise error
 
@@ -60,7 +62,7 @@ def test_a_full_disk_is_one_error_wherever_it_is_met() -> None:
 
 
 def test_a_mistake_of_ours_stays_a_traceback() -> None:
-    @tasks._command
+    @with_exit_codes
     def command() -> None:
         raise RuntimeError("a mistake")
 
@@ -81,7 +83,7 @@ def test_any_text_can_be_written_to_any_terminal(text: str, encoding: str) -> No
     raw = io.BytesIO()
     stdout, sys.stdout = sys.stdout, io.TextIOWrapper(raw, encoding=encoding, newline="")
     try:
-        tasks._show(text)
+        show(text)
         sys.stdout.detach()
     finally:
         sys.stdout = stdout
@@ -89,12 +91,12 @@ def test_any_text_can_be_written_to_any_terminal(text: str, encoding: str) -> No
 
 
 def test_names_that_are_no_text_can_be_written(capsys: pytest.CaptureFixture[str]) -> None:
-    tasks._show(os.fsdecode(b"/home/caf\xe9"))
+    show(os.fsdecode(b"/home/caf\xe9"))
     assert capsys.readouterr().out == "/home/caf\\udce9\n"
 
 
 def test_json_begins_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    tasks._show_json("things", things=[Path("/a")])
+    show_json("things", things=[Path("/a")])
     document = json.loads(capsys.readouterr().out)
     assert list(document) == ["schema", "things"]
     assert document == {"schema": "tinyml-toolchain/things/1", "things": ["/a"]}
@@ -103,17 +105,18 @@ def test_json_begins_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(("reader_closes", "code"), [(True, READER_GONE), (False, 0)])
 def test_a_reader_that_goes_ends_the_command_in_silence(reader_closes: bool, code: int) -> None:
     script = (
-        "import sys, tasks\n"
+        "import sys\n"
         "from invoke.exceptions import Exit\n"
+        "from toolchain.cli.printing import show\n"
         "sys.stdin.readline()\n"
         "try:\n"
-        "    tasks._show('result')\n"
+        "    show('result')\n"
         "except Exit as end:\n"
         "    sys.exit(end.code)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script],
-        cwd=Path(tasks.__file__).parent,
+        cwd=PROJECT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,10 +7,10 @@ import pytest
 
 from tests.unit.actions_support import RecordingReporter, files_under
 from tests.unit.commands_support import FLOAT, INT8, copy_project, know
-from toolchain.commands.session import open_session
 from toolchain.commands.train import pinned_sources, train
 from toolchain.errors import EngineUnavailableError
 from toolchain.pipeline import TrainingOptions
+from toolchain.session import open_session
 
 
 def histories() -> dict[tuple[str, str], bytes]:

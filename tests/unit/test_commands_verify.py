@@ -26,12 +26,12 @@ from tests.unit.commands_support import (
     steps_of,
     x_value_line,
 )
-from toolchain.commands.session import Session
 from toolchain.commands.verify import VerifiedFirmware, verify
 from toolchain.digest import Digest
 from toolchain.errors import SimulationFaultError, VerificationError
-from toolchain.pipeline import Model
-from toolchain.render import verification_table
+from toolchain.models import Model
+from toolchain.render.verification import verification_table
+from toolchain.session import Session
 
 ONE_WRONG = {raw: out + (raw == 7) for raw, out in INT8_PAIRS.items()}
 

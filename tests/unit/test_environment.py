@@ -100,7 +100,7 @@ def test_a_ready_environment_is_used_at_once_from_any_folder(
     assert done.returncode == 7
     assert done.stdout == done.stderr == ""
     lines = ready.lines()
-    assert "toolchain.program" in lines.pop(3)
+    assert "toolchain.cli.program" in lines.pop(3)
     assert lines == [
         f"in {tmp_path}/elsewhere",
         *("got -P", "got -c", f"got {ready.folder}"),

@@ -10,7 +10,8 @@ import pytest
 from model.kernels import KERNELS
 from toolchain.actions import OutputOf, Step
 from toolchain.actions.runner import order
-from toolchain.host_build import (
+from toolchain.layout import project_layout
+from toolchain.pipeline.host_build import (
     HOST_LIBRARY,
     HOST_RUNNER,
     JUDGED,
@@ -18,7 +19,6 @@ from toolchain.host_build import (
     host_runner,
     judge,
 )
-from toolchain.layout import project_layout
 
 LAYOUT = project_layout()
 FOLDER = LAYOUT.project / "tflm/host"

@@ -17,8 +17,6 @@ from toolchain.actions import Runner, Step
 from toolchain.actions.action_cache import ActionCache
 from toolchain.actions.host_executor import HostExecutor, replace_places
 from toolchain.actions.model import Maker
-from toolchain.commands.session import ENGINES, chosen_engine, make_pipeline, open_session
-from toolchain.compiler_content import CROSS, compiler_content
 from toolchain.errors import (
     CancelledError,
     StepFailedError,
@@ -27,10 +25,12 @@ from toolchain.errors import (
     UnpinnedToolError,
     UsageError,
 )
-from toolchain.host_tools import HostTools, Tool
+from toolchain.host_tools.compiler_content import CROSS, compiler_content
+from toolchain.host_tools.tools import HostTools, Tool
 from toolchain.images import Kind, image_name, project_pins
 from toolchain.layout import Layout, project_layout
-from toolchain.pipeline import MODELS
+from toolchain.models import MODELS
+from toolchain.session import ENGINES, chosen_engine, make_pipeline, open_session
 
 PROJECT = project_layout()
 PINS = project_pins(PROJECT)
@@ -337,5 +337,5 @@ def test_without_docker_and_pinned_tools_the_advice_is_dockers(
         pytest.raises(ToolchainError, match="no engine"),
         open_session(reporter, layout=layout) as session,
     ):
-        session.runner.run([session.pipeline.train(MODELS["sine_int8"].family)])
+        session.runner.run([session.pipeline.models.train(MODELS["sine_int8"].family)])
     assert reporter.warnings == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,10 @@ def test_imports_point_one_way() -> None:
         ("model/train.py", "import toolchain.errors"),
         ("simulator/colours.py", "import toolchain.pipeline"),
         ("toolchain/actions/lock.py", "import toolchain.commands.build"),
+        ("toolchain/building/built.py", "import toolchain.render.basics"),
+        ("toolchain/commands/plan.py", "import toolchain.cli.task"),
+        ("toolchain/commands/plan.py", "import invoke"),
+        ("toolchain/images/container.py", "import toolchain.actions.store"),
         ("toolchain/actions/lock.py", "import grpc"),
     ],
 )
@@ -47,3 +53,23 @@ def test_an_import_the_other_way_is_found(tmp_path: Path, file: str, line: str) 
     done = linted(tmp_path)
     assert done.returncode == 1, done.stdout
     assert "BROKEN" in done.stdout
+
+
+def test_the_table_of_parts_has_each_one_in_the_order_of_the_layers() -> None:
+    rules = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (each["layers"] for each in rules["contracts"] if each["type"] == "layers")
+    order = [part.strip() for layer in layers for part in layer.split("|")]
+    page = (PROJECT / "docs/ARCHITECTURE.md").read_text()
+    rows = page.partition("Inside `toolchain/`")[2].partition("## ")[0].splitlines()
+    named = [
+        part.strip("` ")
+        for row in rows
+        if row.startswith("| `")
+        for part in row.split("|")[1].split(",")
+    ]
+    assert len(named) == len(set(named))
+    assert set(named) == set(order)
+    height = {
+        part: number for number, layer in enumerate(layers) for part in re.findall(r"\w+", layer)
+    }
+    assert [height[part] for part in named] == sorted(height[part] for part in named)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.imports import _imports, module_closure
+from toolchain.pipeline.imports import _imports, module_closure
 
 
 def write(root: Path, files: dict[str, str]) -> None:

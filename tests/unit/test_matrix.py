@@ -24,7 +24,7 @@ from toolchain.matrix.outcome import (
     read_outcome,
     write_outcome,
 )
-from toolchain.matrix.table import matrix_csv, matrix_markdown, matrix_text
+from toolchain.render.matrix import matrix_csv, matrix_markdown, matrix_text
 
 TARGETS = ("arduino_nano_33_ble", "sparkfun_edge", "stm32f746g_disco")
 

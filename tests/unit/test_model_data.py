@@ -15,7 +15,7 @@ from model.data import NOISE, load_data, make_sine_data, save_data
 from model.files import unzip, write_file, zip_bytes
 from model.reference import float_inputs, int8_inputs
 from model.training import number_shared_objects, sample_orders
-from toolchain.imports import module_closure
+from toolchain.pipeline.imports import module_closure
 
 PROJECT = Path(__file__).resolve().parents[2]
 HELLO_WORLD = PROJECT / "tflm" / "hello_world"

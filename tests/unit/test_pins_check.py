@@ -11,8 +11,8 @@ import pytest
 from tests.unit.registry_support import Server, add_wheel, closed_port, serve, sha256
 from toolchain.errors import NetworkError
 from toolchain.images.faults import WAYS_OUT
-from toolchain.pins_check import PinState, check_lock, vanished_error
-from toolchain.pins_update import Lock, lock_text
+from toolchain.pinning.check import PinState, check_lock, vanished_error
+from toolchain.pinning.update import Lock, lock_text
 
 OPTIONS = ("--universal", "--python-version", "3.11")
 LOCK = Lock("a.lock", {"big": "2.0"}, OPTIONS, "")

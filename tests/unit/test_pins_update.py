@@ -16,6 +16,7 @@ from tests.unit.actions_support import RecordingReporter
 from tests.unit.registry_support import Server, add_wheel, closed_port, serve, sha256
 from toolchain.errors import NetworkError, PinsError
 from toolchain.layout import Layout, project_layout
+from toolchain.pinning.update import lock_text, update_locks
 from toolchain.pins import (
     HOST_LOCK,
     NOTEBOOK_LOCK,
@@ -26,7 +27,6 @@ from toolchain.pins import (
     TRAIN_LOCK,
     read_lock,
 )
-from toolchain.pins_update import lock_text, update_locks
 
 OPTIONS = ["--universal", "--python-version", "3.11"]
 

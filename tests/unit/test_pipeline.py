@@ -19,16 +19,15 @@ from toolchain.boards import Board
 from toolchain.digest import Digest
 from toolchain.errors import UsageError
 from toolchain.layout import Layout
-from toolchain.pipeline import (
+from toolchain.models import (
     BUILD_TYPES,
     MODELS,
     Application,
     BuildType,
-    Pipeline,
-    TrainingOptions,
     find_build_type,
     find_model,
 )
+from toolchain.pipeline import Pipeline, TrainingOptions
 
 TWIN = EDGE.model_copy(update={"name": "twin"})
 
@@ -183,8 +182,8 @@ def test_training_options_reach_the_training_and_nothing_else(
     pipeline: Pipeline, options: TrainingOptions, words: list[str]
 ) -> None:
     told = replace(pipeline, training=options)
-    plain = pipeline.train("sine").arguments
-    assert [*told.train("sine").arguments] == [*plain[:-2], *words, "--out", "/out"]
+    plain = pipeline.models.train("sine").arguments
+    assert [*told.models.train("sine").arguments] == [*plain[:-2], *words, "--out", "/out"]
     before, after = keys(pipeline), keys(told)
     stale = {"train"} if words else set()
     assert {name.split()[0] for name in before if before[name] != after[name]} == stale
@@ -198,7 +197,7 @@ def test_a_firmware_is_made_by_the_line_of_the_guides(
     pipeline: Pipeline, model: object, build_type: BuildType, application: Application
 ) -> None:
     (chosen,) = [each for each in MODELS.values() if each is model]
-    step = pipeline.firmware(EDGE, chosen, build_type, application)
+    step = pipeline.firmwares.firmware(EDGE, chosen, build_type, application)
     make = ("make", "-f", "tensorflow/lite/micro/tools/make/Makefile", "TARGET=sparkfun_edge")
     assert step.arguments[:4] == make
     assert step.arguments[-1] == f"{application}_bin"

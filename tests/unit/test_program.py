@@ -9,7 +9,7 @@ from invoke.parser import Parser
 from invoke.parser.context import ParserContext
 
 import tasks
-from toolchain.program import usage_error
+from toolchain.cli.program import usage_error
 
 NAMES = ("build", "shell", "verify-release")
 

@@ -37,7 +37,6 @@ from tests.unit.release_support import (
 )
 from toolchain.commands.package import chosen_version, package, release_engine
 from toolchain.commands.reproduce import GivenPaths, reproduce
-from toolchain.commands.session import EngineChoice
 from toolchain.digest import Digest
 from toolchain.errors import NotReproducibleError, UsageError, VerificationError
 from toolchain.pins import TRAIN_LOCK, load_pins, parse_lock, read_lock
@@ -52,6 +51,7 @@ from toolchain.release.manifest import (
     read_manifest,
 )
 from toolchain.release.sbom import check_sbom, make_sbom
+from toolchain.session import EngineChoice
 
 PINS = load_pins(PROJECT / "pins.toml")
 MAKE = PINS.cross.packages["make"].version

@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.commands_support import EDGE, FLOAT, INT8
-from toolchain import render
 from toolchain.actions.bound import Part
 from toolchain.actions.exchange import Exchanged
-from toolchain.commands.build import Artifact, BuiltFirmware
+from toolchain.building.built import Artifact, BuiltFirmware
 from toolchain.commands.cache import CacheReport
 from toolchain.digest import Digest
 from toolchain.firmware.size import LAYERS, LayerSize, SizeReport
-from toolchain.pins_check import PinState
-from toolchain.render import artifact_table, counted, next_commands, shown_path, size_bars, table
+from toolchain.pinning.check import PinState
+from toolchain.render.basics import counted, shown_path, table
+from toolchain.render.cache import cache_table, exchange_line
+from toolchain.render.firmware import artifact_table, next_commands, size_bars
+from toolchain.render.pins import pins_table
 
 CELL = st.text(st.characters(categories=["L", "N", "P"]), max_size=8)
 BAR = re.compile(r"^ {6}(.{30})(?:  |$)")
@@ -164,26 +166,26 @@ def test_pins_that_are_current_are_counted_and_the_others_shown() -> None:
         PinState("wheel", "b", "x.lock", "1", "2", "outdated"),
         PinState("crate", "c", "pins.toml", "1", "", "vanished", "why"),
     ]
-    lines = render.pins_table(states).splitlines()
+    lines = pins_table(states).splitlines()
     assert [line.split() for line in lines[2:4]] == [
         ["outdated", "b", "1", "2", "x.lock"],
         ["vanished", "c", "1", "pins.toml", "why"],
     ]
     assert lines[-1] == "1 of 3 pins are current"
-    assert render.pins_table(states[:1]) == "1 of 1 pins are current"
+    assert pins_table(states[:1]) == "1 of 1 pins are current"
 
 
 @pytest.mark.parametrize(("limit", "shown"), [(10**10, "10,000 MB"), (None, "no bound")])
 def test_the_cache_is_shown_with_its_bound(limit: int | None, shown: str) -> None:
     parts = (Part("downloads", 2, 1_500_000, True), Part("packaged", 0, 0, False))
-    text = render.cache_table(CacheReport(Path("/c"), parts, 1_500_000, limit))
+    text = cache_table(CacheReport(Path("/c"), parts, 1_500_000, limit))
     assert "packaged" not in text
     assert text.splitlines()[2].split() == ["downloads", "2", "1.5"]
     assert f"1.5 MB, kept within {shown}" in text
 
 
 def test_an_exchange_is_one_line() -> None:
-    assert render.exchange_line(Exchanged(2, 1, 0, 3_000_000)) == (
+    assert exchange_line(Exchanged(2, 1, 0, 3_000_000)) == (
         "2 results with 3.0 MB of outputs; 1 were there already"
     )
-    assert render.exchange_line(Exchanged(0, 0, 4, 0)).endswith("4 were left out")
+    assert exchange_line(Exchanged(0, 0, 4, 0)).endswith("4 were left out")

@@ -110,11 +110,11 @@ def test_scripts_start_the_program_as_the_boot_code_would(board: Board) -> None:
 
 
 def test_the_files_are_no_part_of_a_firmwares_workspace() -> None:
-    from toolchain.pipeline import _SOURCE_SUFFIXES
+    from toolchain.pipeline.firmware_steps import SOURCE_SUFFIXES
 
     suffixes = {path.suffix for board in BOARDS.values() for path in renode_folder(board).iterdir()}
     assert suffixes == {".repl", ".resc", ".robot"}
-    assert not suffixes & _SOURCE_SUFFIXES
+    assert not suffixes & SOURCE_SUFFIXES
 
 
 # The reader

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -15,27 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.actions_support import P, RecordingReporter, make_layout
-from tests.unit.commands_support import copy_project
 from toolchain.actions import OutputOf, Step, Store
-from toolchain.commands.repro import (
-    Bench,
-    Difference,
-    Reproduction,
-    ReproRequest,
-    Row,
-    compiled_rows,
-    difference_lines,
-    find_extent,
-    reproduction_tables,
-)
-from toolchain.commands.session import open_session
 from toolchain.errors import NotReproducibleError, StepFailedError, UsageError
 from toolchain.firmware.archive import members
-from toolchain.host_tools import HostTools, Tool
+from toolchain.host_tools.pinned_tree import PinnedTree
+from toolchain.host_tools.tools import HostTools, Tool
 from toolchain.images import Kind
-from toolchain.pinned_tree import PinnedTree
+from toolchain.render.repro import reproduction_text
 from toolchain.repro import places
+from toolchain.repro.bench import Bench
 from toolchain.repro.elf_difference import Place, differences
+from toolchain.repro.matrix import Difference, Reproduction, Row, find_extent
 from toolchain.repro.places import HostPlace, Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (
@@ -274,15 +265,17 @@ def _reproduction(
 
 
 def test_the_matrix_says_equal_different_or_not_varied() -> None:
-    ((heads, lines),) = reproduction_tables(_reproduction())
-    assert heads[:3] == ["variation", "edge sine", "disco sine"]
-    assert lines[0][:3] == ["clock", "equal", "equal"]
-    ((_, lines),) = reproduction_tables(
-        _reproduction(lambda equal: equal.update({"disco sine": False}))
-    )
-    assert lines[0][:3] == ["clock", "equal", "DIFFERENT"]
-    ((_, lines),) = reproduction_tables(_reproduction(in_effect=False))
-    assert lines[0][:3] == ["clock", "not varied", "not varied"]
+    def cells(found: Reproduction) -> list[list[str]]:
+        lines = reproduction_text(found).splitlines()
+        return [re.split(r"  +", line)[:3] for line in (lines[0], lines[2])]
+
+    assert cells(_reproduction()) == [
+        ["variation", "edge sine", "disco sine"],
+        ["clock", "equal", "equal"],
+    ]
+    different = _reproduction(lambda equal: equal.update({"disco sine": False}))
+    assert cells(different)[1] == ["clock", "equal", "DIFFERENT"]
+    assert cells(_reproduction(in_effect=False))[1] == ["clock", "not varied", "not varied"]
 
 
 def test_differences_are_an_error_that_names_them() -> None:
@@ -290,11 +283,12 @@ def test_differences_are_an_error_that_names_them() -> None:
     place = Place(".rodata", "when", "byte 0x0")
     difference = Difference("clock", "firmware x", P("bin/hello_world"), (place,), "more\nlines")
     found = _reproduction(lambda _: None, difference)
-    assert difference_lines(found) == [
+    assert reproduction_text(found).splitlines()[-5:] == [
         "clock: firmware x: bin/hello_world",
         "    .rodata, when: byte 0x0",
         "    | more",
         "    | lines",
+        "docker: 2 builds in 3 s",
     ]
     with pytest.raises(NotReproducibleError, match="other bytes with clock") as failure:
         found.require_equal()
@@ -332,17 +326,10 @@ def _matrix(folder: Path, broken: set[str], at_once: int) -> tuple[_FakePlace, B
     same = store.put_bytes(b"same")
     known = {OutputOf("first", path): same for path in _FIRST.outputs}
     place = _FakePlace(broken)
-    bench = Bench(place, recipe, "image:1", {"edge sine": frozenset({"first"})}, "")
-    request = ReproRequest(
-        boards=[],
-        models=[],
-        build_type="release",
-        variations=find_variations("home,user,clock,hostname"),
-        at_once=at_once,
-    )
-    with open_session(RecordingReporter(), layout=copy_project(folder)) as session:
-        session.runner.store.put_bytes(b"same")
-        rows = list(compiled_rows(session, bench, request, known))
+    columns = {"edge sine": frozenset({"first"})}
+    bench = Bench(place, recipe, "image:1", columns, store, RecordingReporter())
+    variations = find_variations("home,user,clock,hostname")
+    rows = list(bench.compiled_rows(known, variations, at_once=at_once))
     return place, bench, rows
 
 

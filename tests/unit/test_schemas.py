@@ -11,12 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from toolchain.boards import Board, board_names, find_board
-from toolchain.commands.failure import failure_document
-from toolchain.documents import document_fields, document_schema
+from toolchain.cli.failure import failure_document
 from toolchain.errors import UsageError
-from toolchain.errors_table import error_classes, errors_table
-from toolchain.render import target_tables
-from toolchain.schemas import (
+from toolchain.reference.documents import document_fields, document_schema
+from toolchain.reference.errors_page import error_classes, errors_table
+from toolchain.reference.generated import (
     ERRORS,
     FOLDER,
     render_schemas,
@@ -24,6 +23,7 @@ from toolchain.schemas import (
     stale_schemas,
     write_schemas,
 )
+from toolchain.render.boards import target_tables
 
 PROJECT = Path(__file__).resolve().parents[2]
 BOARDS = [find_board(PROJECT / "boards", name) for name in board_names(PROJECT / "boards")]
@@ -119,10 +119,11 @@ def printed_kinds() -> set[str]:
     """Return the kinds of documents that the tasks print."""
     calls = [
         node
-        for node in ast.walk(ast.parse((PROJECT / "tasks.py").read_text()))
+        for path in (PROJECT / "toolchain/cli").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id == "_show_json"
+        and node.func.id == "show_json"
     ]
     kinds = {node.args[0].value for node in calls if isinstance(node.args[0], ast.Constant)}
     assert len(kinds) > 15
@@ -171,7 +172,7 @@ def named_in(*files: Path) -> set[str]:
 def test_every_error_can_be_met_and_is_asked_for_in_a_test() -> None:
     folders = (PROJECT / "toolchain", PROJECT / "simulator")
     modules = [path for folder in folders for path in folder.rglob("*.py")]
-    made = named_in(PROJECT / "tasks.py", *modules)
+    made = named_in(*modules)
     tests = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
     for each in error_classes():
         assert each.__name__ in made, each

@@ -9,13 +9,9 @@ from toolchain.actions import Step
 from toolchain.actions.runner import order
 from toolchain.boards import find_board
 from toolchain.layout import Layout, project_layout
-from toolchain.pipeline import (
-    MODELS,
-    Pipeline,
-    TrainingOptions,
-    published_path,
-    story_files,
-)
+from toolchain.models import MODELS
+from toolchain.pipeline import Pipeline, TrainingOptions
+from toolchain.pipeline.publication import published_path, story_files
 
 PINNED = {"TFLM": "commit"}
 INT8 = MODELS["sine_int8"]

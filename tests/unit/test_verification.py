@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolchain.errors import VerificationError
-from toolchain.verification import (
+from toolchain.verification.sine import (
     Agreement,
     Observation,
     Reference,

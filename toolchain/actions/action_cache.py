@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from toolchain.actions.disk import space_checked
 from toolchain.actions.model import IN_DOCKER, Maker
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
 from toolchain.errors import CacheCorruptError
+from toolchain.files import write_atomically
 
 SCHEMA = "tinyml-toolchain/action-result/1"
 _USE_SECONDS = 3600
@@ -33,23 +33,6 @@ class ActionResult:
     outputs: Mapping[PurePosixPath, Digest]
     seconds: float
     made_by: Maker = IN_DOCKER
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Make ``path`` hold ``data``: a reader sees the old content or the new one.
-
-    Raises:
-        DiskFullError: there is no room.
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    with space_checked(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(data)
-            temporary.rename(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 class ActionCache:

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain.actions.action_cache import decode_result, write_atomically
+from toolchain.actions.action_cache import decode_result
 from toolchain.actions.lock import only_user
 from toolchain.errors import DiskFullError, UsageError
+from toolchain.files import write_atomically
 from toolchain.layout import Layout
 
 if TYPE_CHECKING:
@@ -66,7 +67,13 @@ def cache_limit(environ: Mapping[str, str] = os.environ) -> int | None:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the cache; ``bounded`` says whether the bound is about it."""
+    """A part of the cache.
+
+    Attributes:
+        files: how many there are.
+        size_bytes: of all of them.
+        bounded: whether the bound is about it.
+    """
 
     name: str
     files: int

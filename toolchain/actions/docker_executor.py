@@ -23,13 +23,13 @@ import requests.exceptions
 
 from toolchain.actions.action import PreparedAction
 from toolchain.actions.capture import Capture, keep_log, log_path
-from toolchain.actions.disk import MINIMUM_FREE_BYTES, disk_full, free_bytes
 from toolchain.actions.executor import Execution
 from toolchain.actions.failure import step_failure
 from toolchain.actions.model import IN_DOCKER, OUTPUT_FOLDER, PROJECT_FOLDER, Step
 from toolchain.actions.sandbox import Owner, Sandbox, remove_abandoned
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
+from toolchain.disk import MINIMUM_FREE_BYTES, disk_full, free_bytes
 from toolchain.errors import (
     CancelledError,
     EngineUnavailableError,

@@ -23,15 +23,14 @@ from toolchain.actions.action_cache import (
     ActionResult,
     decode_result,
     encode_result,
-    write_atomically,
 )
-from toolchain.actions.disk import space_checked
 from toolchain.actions.model import SOURCE_DATE_EPOCH
-from toolchain.actions.sandbox import remove_tree
 from toolchain.actions.store import Store
 from toolchain.actions.tree import check_relative
 from toolchain.digest import Digest
+from toolchain.disk import space_checked
 from toolchain.errors import CacheCorruptError, UsageError
+from toolchain.files import remove_tree, write_atomically
 
 FORMAT = b'{"schema": "tinyml-toolchain/step-cache/1"}\n'
 _FORMAT_FILE = "format.json"

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from toolchain.actions.action import PreparedAction
-from toolchain.actions.action_cache import write_atomically
+from toolchain.files import write_atomically
 
 SCHEMA = "tinyml-toolchain/last-step/1"
 _MOST_NAMED = 3
@@ -37,7 +37,7 @@ class LastStep:
 
 
 def describe(action: PreparedAction, seconds: float) -> LastStep:
-    """Return what ``action`` looks like."""
+    """Return what ``action`` looks like, and that its run took ``seconds``."""
     step = action.step
     return LastStep(
         action=action.digest.sha256,
@@ -88,6 +88,10 @@ class History:
 
     def remember(self, action: PreparedAction, seconds: float) -> None:
         """Keep the form of a step that is up to date; write nothing when it is kept already.
+
+        Args:
+            action: the step, prepared.
+            seconds: how long its run took.
 
         Raises:
             DiskFullError: there is no room.

@@ -25,12 +25,12 @@ from typing import IO, TYPE_CHECKING
 
 from toolchain.actions.action import PreparedAction
 from toolchain.actions.capture import Capture, keep_log, log_path
-from toolchain.actions.disk import disk_full
 from toolchain.actions.executor import Execution
 from toolchain.actions.failure import step_failure
 from toolchain.actions.model import Maker, Step
 from toolchain.actions.sandbox import Owner, Sandbox, remove_abandoned
 from toolchain.actions.store import Store
+from toolchain.disk import disk_full
 from toolchain.errors import (
     CancelledError,
     StepFailedError,
@@ -42,7 +42,7 @@ from toolchain.layout import CACHE_VARIABLE, Layout
 
 if TYPE_CHECKING:
     from toolchain.console import Reporter
-    from toolchain.host_tools import HostTools
+    from toolchain.host_tools.tools import HostTools
 
 _CHUNK_BYTES = 1 << 16
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./@+-]+")

@@ -10,10 +10,10 @@ import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
-from toolchain.actions.disk import space_checked
 from toolchain.actions.store import Store
 from toolchain.actions.tree import check_relative
 from toolchain.digest import Digest
+from toolchain.disk import space_checked
 from toolchain.errors import ToolchainError
 
 _AT_FDCWD = -100

@@ -168,6 +168,7 @@ class Runner:
         explain: also say of each step, before it runs, what changed since it last ran.
         make_shared: as ``make_executor``, for the cache that is asked before a step runs, and is
             offered what ran; ``None`` when there is none.
+        store: the one of ``layout``, where others use it too; made if not given.
     """
 
     def __init__(
@@ -179,10 +180,11 @@ class Runner:
         *,
         explain: bool = False,
         make_shared: Callable[[], SharedCache] | None = None,
+        store: Store | None = None,
     ) -> None:
         if jobs < 1:
             raise ValueError("jobs must be at least 1")
-        self.store = Store(layout.store, reporter.warning)
+        self.store = store or Store(layout.store, reporter.warning)
         self._cache = ActionCache(layout.actions, self.store, reporter.warning)
         self._history = History(layout.actions / "last", layout.project)
         self._make_executor = make_executor

@@ -15,12 +15,13 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from toolchain.actions.action import PreparedAction
-from toolchain.actions.disk import require_space, space_checked
 from toolchain.actions.model import SOURCE_DATE_EPOCH
 from toolchain.actions.store import Store
 from toolchain.actions.tree import InputTree, TreeFile
 from toolchain.digest import Digest
+from toolchain.disk import MINIMUM_FREE_BYTES, require_space, space_checked
 from toolchain.errors import StepFailedError
+from toolchain.files import remove_tree
 
 _FOLDER_MODE = 0o555
 _LOCK_SUFFIX = ".lock"
@@ -28,7 +29,7 @@ _LOCK_SUFFIX = ".lock"
 
 @dataclass(frozen=True)
 class Owner:
-    """Numbers of the user that the command runs as."""
+    """The user that the command runs as: numbers of user and group, as the kernel knows them."""
 
     uid: int
     gid: int
@@ -92,7 +93,8 @@ class Sandbox:
             CacheCorruptError: a blob is missing or corrupt.
             DiskFullError: there is no room.
         """
-        require_space(self.folder, sum(file.digest.size_bytes for file in tree.files.values()))
+        needed = sum(file.digest.size_bytes for file in tree.files.values())
+        require_space([self.folder], needed + MINIMUM_FREE_BYTES, "the step")
         with space_checked(self.folder):
             if (os.geteuid(), os.getegid()) != (owner.uid, owner.gid):
                 os.chown(self.out, owner.uid, owner.gid)
@@ -254,24 +256,3 @@ def _identities(parent: Path) -> Iterable[str]:
         return {path.name.removesuffix(_LOCK_SUFFIX) for path in parent.iterdir()}
     except FileNotFoundError:
         return ()
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove ``folder`` and all in it, whatever its modes are; nothing happens if it is not there.
-
-    Symbolic links in it are removed, never followed.
-
-    Raises:
-        OSError: something in it belongs to another user.
-    """
-    try:
-        folder.chmod(0o700)
-    except FileNotFoundError:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(folder / entry.name)
-            else:
-                (folder / entry.name).unlink()
-    folder.rmdir()

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolchain.actions.disk import space_checked
 from toolchain.actions.model import SOURCE_DATE_EPOCH
 from toolchain.digest import Digest
+from toolchain.disk import space_checked
 from toolchain.errors import CacheCorruptError
 
 _CHUNK_BYTES = 1 << 20

@@ -42,13 +42,14 @@ def make_bundle(reporter: Reporter, out: Path | None = None) -> MadeBundle:
         ToolchainError: there is no engine, or the base image cannot be made.
     """
     from toolchain.actions import project_lock
+    from toolchain.disk import require_space
     from toolchain.engine import open_engine
     from toolchain.images import project_pins
-    from toolchain.images.build import ensure_image, fetch_inputs, making_images
     from toolchain.images.bundle import BASE, save_base, write_bundle
-    from toolchain.images.disk import require_space
     from toolchain.images.downloads import Downloads
+    from toolchain.images.ensure import ensure_image, fetch_inputs
     from toolchain.images.leftovers import BASE_PREFIX
+    from toolchain.images.making import making_images
 
     layout = project_layout()
     pins = project_pins(layout)

@@ -53,11 +53,11 @@ def export_cache(reporter: Reporter, folder: Path, target: str = "") -> Exchange
         UsageError: ``folder`` is something else than an export.
         DiskFullError: there is no room.
     """
-    from toolchain.commands.build import find_targets
-    from toolchain.commands.session import open_session
-    from toolchain.pipeline import MODELS
+    from toolchain.boards import find_targets
+    from toolchain.models import MODELS
+    from toolchain.session import open_session
 
-    boards = find_targets(project_layout(), target) if target else ()
+    boards = find_targets(project_layout().boards, target) if target else ()
     with open_session(reporter) as session:
         chosen = None
         if target:
@@ -83,7 +83,7 @@ def import_cache(reporter: Reporter, folder: Path) -> Exchanged:
         CacheCorruptError: results were refused; all others were taken.
     """
     from toolchain.actions.action_cache import ActionCache
-    from toolchain.commands.session import open_session
+    from toolchain.session import open_session
 
     with open_session(reporter) as session:
         store = session.runner.store

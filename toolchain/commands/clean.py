@@ -85,8 +85,8 @@ def clean(
 def _clean_images(layout: Layout, reporter: Reporter, *, dry_run: bool) -> list[Removable]:
     from toolchain.engine import open_engine
     from toolchain.images import KINDS, image_name, project_pins
-    from toolchain.images.build import making_images
     from toolchain.images.inventory import old_images, remove_images
+    from toolchain.images.making import making_images
 
     pins = project_pins(layout)
     keep = [image_name(kind, pins, layout) for kind in KINDS]
@@ -126,7 +126,7 @@ def _clean_folders(
     folders: Sequence[Path], reporter: Reporter, *, dry_run: bool
 ) -> list[Removable]:
     from toolchain.actions.bound import disk_usage
-    from toolchain.actions.sandbox import remove_tree
+    from toolchain.files import remove_tree
 
     done = []
     for folder in folders:

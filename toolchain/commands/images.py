@@ -39,7 +39,7 @@ def ensure_all_images(reporter: Reporter, *, registry: str = "") -> tuple[Availa
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
     from toolchain.images import STEP_KINDS, image_name, project_pins
-    from toolchain.images.build import ensure_image
+    from toolchain.images.ensure import ensure_image
     from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry
 
     layout = project_layout()
@@ -70,7 +70,8 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
     from toolchain.images import STEP_KINDS, image_name, project_pins
-    from toolchain.images.build import ensure_image, making_images
+    from toolchain.images.ensure import ensure_image
+    from toolchain.images.making import making_images
     from toolchain.images.sharing import (
         SHARED_RECORD,
         check_registry,

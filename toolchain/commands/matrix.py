@@ -13,9 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolchain.actions import Runner, Step
-from toolchain.boards import board_names
-from toolchain.commands.build import find_targets
-from toolchain.commands.session import Session
+from toolchain.boards import board_names, find_targets
 from toolchain.commands.verify import Verified, verify
 from toolchain.commands.verify_cases import VerifiedCases
 from toolchain.digest import Digest
@@ -43,6 +41,7 @@ from toolchain.matrix.outcome import (
     write_outcome,
 )
 from toolchain.release.origin import origin
+from toolchain.session import Session
 
 _FAMILIES_AT_ONCE = 8
 
@@ -197,7 +196,7 @@ def _run_what_all_need(session: Session, todo: Sequence[Combination], tally: _Ta
     """Run the steps of all rows side by side; what fails fails again, alone, in its row."""
     steps: dict[str, Step] = {}
     for each in todo:
-        boards = find_targets(session.layout, each.target)
+        boards = find_targets(session.layout.boards, each.target)
         arenas = {(each.target, each.model.name): each.arena_bytes} if each.arena_bytes else {}
         for step in session.pipeline.firmware_steps(
             boards, [each.model], each.build_type, tests=True, arenas=arenas
@@ -213,7 +212,7 @@ def _run_what_all_need(session: Session, todo: Sequence[Combination], tally: _Ta
 def _outcome(session: Session, each: Combination, tally: _Tally) -> Outcome:
     started = time.monotonic()
     model, target, build_type = each.model.name, each.target, each.build_type
-    boards = find_targets(session.layout, target)
+    boards = find_targets(session.layout.boards, target)
     try:
         (verified,) = verify(session, boards, [each.model], build_type, each.arena_bytes)
     except _ENDS_ALL:
@@ -255,7 +254,7 @@ def _instructions(verified: Verified) -> int:
 
 def _inputs(session: Session, each: Combination) -> str:
     """Return the sha256 over everything that decides about a row."""
-    boards = find_targets(session.layout, each.target)
+    boards = find_targets(session.layout.boards, each.target)
     made_of = origin(session, boards, each.model, each.build_type)
     given = each.model.given
     files = [given.file, given.representative, given.inputs] if given else []

@@ -19,7 +19,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from toolchain.actions.action_cache import write_atomically
 from toolchain.actions.docker_executor import (
     LABEL_OWNER,
     LABEL_PROJECT,
@@ -27,14 +26,15 @@ from toolchain.actions.docker_executor import (
     command_owner,
 )
 from toolchain.actions.sandbox import Owner
-from toolchain.commands.session import open_session
 from toolchain.console import Reporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import StepFailedError, UsageError
+from toolchain.files import write_atomically
 from toolchain.forwarding import LOOPBACK, forwarded
 from toolchain.images import image_name, project_pins
 from toolchain.layout import Layout, project_layout
 from toolchain.notebook import NOTEBOOK, SOURCE, pair_step
+from toolchain.session import open_session
 
 LABEL_NOTEBOOK = "tinyml-toolchain.notebook"
 _WORK = "/work"
@@ -84,7 +84,7 @@ def serve_notebook(
         StepFailedError: Jupyter did not start, or ended.
         ToolchainError: there is no engine, or the image cannot be made.
     """
-    from toolchain.images.build import ensure_image
+    from toolchain.images.ensure import ensure_image
 
     layout = layout or project_layout()
     pins = project_pins(layout)

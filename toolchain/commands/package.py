@@ -11,16 +11,15 @@ from pathlib import Path, PurePosixPath
 
 from toolchain.actions import Maker, OutputOf, RunRecord, Step, StepResult, publish
 from toolchain.boards import Board
-from toolchain.commands.options import DEFAULT_BUILD_TYPE
-from toolchain.commands.session import EngineChoice, Session, chosen_engine
 from toolchain.commands.simulate import SimulatedRun, simulate_all
 from toolchain.commands.verify import Verified, verify
 from toolchain.digest import Digest
 from toolchain.errors import UsageError, VerificationError
 from toolchain.firmware.formats.stored_zip import stored_zip
 from toolchain.images.definition import RECORD_FOLDER, image_name
+from toolchain.models import DEFAULT_BUILD_TYPE, BuildType, Model, find_build_type
 from toolchain.pins import TRAIN_LOCK, read_lock
-from toolchain.pipeline import BuildType, Model, find_build_type, tflite_source
+from toolchain.pipeline.model_steps import tflite_source
 from toolchain.release.junit import render_junit, verdicts
 from toolchain.release.manifest import (
     MANIFEST,
@@ -44,6 +43,7 @@ from toolchain.release.provenance import render_provenance
 from toolchain.release.sbom import make_sbom
 from toolchain.release.sums import render_sums
 from toolchain.remote.settings import RemoteChoice
+from toolchain.session import EngineChoice, Session, chosen_engine
 
 UNKNOWN_VERSION = "0"
 """Version of a checkout that is none of git's."""

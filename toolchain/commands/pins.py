@@ -8,7 +8,7 @@ from toolchain.console import Reporter
 from toolchain.layout import project_layout
 
 if TYPE_CHECKING:
-    from toolchain.pins_check import PinState
+    from toolchain.pinning.check import PinState
 
 
 def update(reporter: Reporter) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def update(reporter: Reporter) -> tuple[str, ...]:
     from toolchain.actions import project_lock
     from toolchain.commands.test import require_test_packages
     from toolchain.engine import open_engine
-    from toolchain.pins_update import update_locks, update_packages
+    from toolchain.pinning.update import update_locks, update_packages
 
     # uv and tomlkit come with the test requirements.
     require_test_packages(reporter)
@@ -59,8 +59,8 @@ def check_offers(reporter: Reporter) -> tuple[PinState, ...]:
     from toolchain.commands.test import require_test_packages
     from toolchain.engine import open_engine
     from toolchain.images import project_pins
+    from toolchain.pinning.check import check_pins
     from toolchain.pins import check_locks
-    from toolchain.pins_check import check_pins
 
     # uv comes with the test requirements.
     require_test_packages(reporter)

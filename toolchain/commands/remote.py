@@ -83,7 +83,7 @@ def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:
     require_packages(REMOTE_LOCK, "grpc", reporter)
     from toolchain.engine import open_engine
     from toolchain.images import image_name, project_pins
-    from toolchain.images.build import ensure_image
+    from toolchain.images.ensure import ensure_image
     from toolchain.remote.hosted import WORKER_KINDS
     from toolchain.remote.keeper import is_held, keeper_paths, launch, read_state
 
@@ -192,8 +192,8 @@ def down(reporter: Reporter, *, delete: bool) -> bool:
         ToolchainError: its state is to be removed and there is no engine.
     """
     require_packages(REMOTE_LOCK, "grpc", reporter)
-    from toolchain.actions.sandbox import remove_tree
     from toolchain.engine import open_engine
+    from toolchain.files import remove_tree
     from toolchain.images import image_name, project_pins
     from toolchain.remote.keeper import end, keeper_paths
     from toolchain.remote.service import Service
@@ -216,6 +216,12 @@ def down(reporter: Reporter, *, delete: bool) -> bool:
 
 def token(reporter: Reporter, role: str, holder: str, days: float) -> str:
     """Return a token for the service of this cache.
+
+    Args:
+        reporter: told when packages have to be installed.
+        role: ``client``, ``worker`` or ``writer``.
+        holder: who gets it; stands in the service's log.
+        days: for how long it is good, more than 0.
 
     Raises:
         RemoteServiceError: it was never started.

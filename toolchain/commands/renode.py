@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.console import CaseLine, ResultLine
-from toolchain.commands.build import BuiltFirmware
+from toolchain.building.built import BuiltFirmware
 from toolchain.commands.simulate import DEFAULT_INFERENCES
 from toolchain.console import Reporter
 from toolchain.digest import Digest
@@ -66,7 +66,18 @@ class Renode:
         results: int | None = None,
         until_text: str | None = None,
     ) -> RenodeResult:
-        """Run an image on the firmware's board; see ``toolchain.renode.run``."""
+        """Run an image on the firmware's board.
+
+        Args:
+            firmware: tells the board.
+            image: bytes from the load address on.
+            results: lines with results after which it ends; None: none.
+            until_text: what the console shows at the end; None: nothing.
+
+        Raises:
+            UsageError: the board has no files for Renode.
+            ToolchainError: see ``run_in_renode``.
+        """
         board = firmware.board
         folder = self.layout.boards / board.name / "renode"
         if not folder.is_dir():
@@ -155,7 +166,7 @@ def simulate_in_renode(
 
 
 def _simulate(renode: Renode, firmware: BuiltFirmware, inferences: int | None) -> RenodeRun:
-    from toolchain.actions.action_cache import write_atomically
+    from toolchain.files import write_atomically
 
     number = (firmware.cases or DEFAULT_INFERENCES) if inferences is None else inferences
     image = firmware.image.read_bytes()
@@ -194,29 +205,6 @@ def require_same_console(what: str, unicorn: str, renode: bytes) -> int:
         else f"{len(renode)} bytes came instead of {len(expected)}",
         next_step="one of the two computes or sends wrongly: compare both with a real board",
     )
-
-
-def renode_summary(run: RenodeRun, lines: int) -> str:
-    """Return what a run in Renode showed: the console's start and the LEDs.
-
-    Args:
-        run: the finished run.
-        lines: console lines to show, at least 0.
-    """
-    console = run.result.text.splitlines()
-    shown = console[: max(lines, 0)]
-    done = len(run.result.results) + len(run.result.cases)
-    parts = [f"{run.firmware.board.title}, {run.firmware.model.name}, in Renode", ""]
-    if shown:
-        parts.append(f"console, {len(shown):,} of {len(console):,} lines:")
-        parts += [f"  {line}" for line in shown]
-        parts.append("")
-    parts += [
-        f"LED {name}: {100 * low:.0f} to {100 * high:.0f} %"
-        for name, (low, high) in run.result.brightness.items()
-    ]
-    parts += [f"{done:,} inference{'' if done == 1 else 's'}", f"report   {run.report}"]
-    return "\n".join(parts)
 
 
 def _result_json(line: ResultLine) -> dict[str, object]:

@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.commands.build import find_targets
-from toolchain.commands.options import chosen_model
+from toolchain.boards import find_targets
 from toolchain.commands.package import assemble
-from toolchain.commands.session import Session
 from toolchain.digest import Digest
 from toolchain.errors import NotReproducibleError, UsageError
 from toolchain.firmware.formats import FormatError
-from toolchain.pipeline import Model, find_build_type, find_model
+from toolchain.model_choice import chosen_model
+from toolchain.models import Model, find_build_type, find_model
 from toolchain.release.checks import CheckedRelease, first_difference, members_of
 from toolchain.release.manifest import PROVENANCE, SUMS, Archive, Manifest
 from toolchain.release.origin import changed_parts, origin
+from toolchain.session import Session
 
 _MOST_NAMED = 8
 
@@ -68,7 +68,7 @@ def reproduce(
     boards = tuple(
         board
         for archive in manifest.archives
-        for board in find_targets(session.layout, archive.board)
+        for board in find_targets(session.layout.boards, archive.board)
     )
     build_type = find_build_type(manifest.build_type)
     with _model(release, given or GivenPaths()) as model:

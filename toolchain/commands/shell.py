@@ -7,10 +7,10 @@ import subprocess
 
 from toolchain.boards import Board
 from toolchain.commands.build import build
-from toolchain.commands.session import open_session
 from toolchain.console import Reporter
 from toolchain.errors import UsageError
-from toolchain.pipeline import Model
+from toolchain.models import Model
+from toolchain.session import open_session
 
 
 def open_shell(reporter: Reporter, board: Board, model: Model, command: str) -> int:
@@ -24,7 +24,7 @@ def open_shell(reporter: Reporter, board: Board, model: Model, command: str) -> 
         ToolchainError: the workspace could not be built.
     """
     from toolchain.engine import open_engine
-    from toolchain.images.build import ensure_image
+    from toolchain.images.ensure import ensure_image
 
     client = shutil.which("docker")
     if client is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator import SimulationRequest, SimulationResult, simulate
-from toolchain.commands.build import (
+from toolchain.building.built import (
     DISPLAY_PICTURE,
     SIMULATION_PICTURE,
     SIMULATION_REPORT,
@@ -98,7 +98,7 @@ def run_image(firmware: BuiltFirmware, inferences: int) -> tuple[bytes, Simulati
 
 
 def instruction_budget(firmware: BuiltFirmware, inferences: int) -> int:
-    """Return the number of instructions after which a run is given up."""
+    """Return how many instructions a run of so many inferences may take until it is given up."""
     each = BUDGET_PER_INFERENCE
     if firmware.model.given is not None:
         each = BUDGET_PER_CASE + BUDGET_PER_PRODUCT * firmware.multiply_accumulates
@@ -123,7 +123,7 @@ def simulate_all(
 
 def _simulate(firmware: BuiltFirmware, inferences: int | None) -> SimulatedRun:
     from simulator.picture import can_be_drawn, write_picture, write_screen
-    from toolchain.actions.action_cache import write_atomically
+    from toolchain.files import write_atomically
 
     number = (firmware.cases or DEFAULT_INFERENCES) if inferences is None else inferences
     image, result = run_image(firmware, number)

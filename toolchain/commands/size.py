@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from simulator.symbols import demangled
-from toolchain.commands.build import BuiltFirmware
-from toolchain.commands.session import Session
+from toolchain.building.built import BuiltFirmware
 from toolchain.console import Reporter
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.firmware.size import LIBRARY
 from toolchain.layout import CACHE_VARIABLE, Layout
+from toolchain.session import Session
 from toolchain.sizes.difference import SizeDifference, size_difference
 from toolchain.sizes.files import FilesExplained, explain_files
 from toolchain.sizes.symbols import DetailedSize, detailed_size

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions import StepResult
-from toolchain.actions.action_cache import write_atomically
-from toolchain.commands.build import publish_model
-from toolchain.commands.session import Session
+from toolchain.building.publishing import publish_model
+from toolchain.files import write_atomically
 from toolchain.machine import MACHINE_RECORD, machine_text, remember_machines
+from toolchain.models import MODELS
 from toolchain.pins import Pins
-from toolchain.pipeline import MODELS, small_training_name
+from toolchain.pipeline.story import small_training_name
+from toolchain.session import Session
 
 FAMILY = "sine"
 REPORT = PurePosixPath("report.html")
@@ -24,7 +25,14 @@ LARGEST_SEED = (1 << 32) - 1
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network's figures after its last epoch: mean squared and mean absolute errors."""
+    """A network's figures after its last epoch.
+
+    Attributes:
+        epochs: passes over the training data.
+        loss: mean squared error on the training data; ``val_`` on the validation data, ``test_``
+            on the test data.
+        mae: mean absolute error, likewise.
+    """
 
     name: str
     epochs: int

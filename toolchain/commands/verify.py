@@ -13,19 +13,17 @@ from simulator import SimulationRequest, simulate
 from simulator.console import parse_test_cases
 from toolchain.actions import StepResult
 from toolchain.boards import Board
-from toolchain.commands.build import (
-    VERIFY_REPORT,
-    BuiltFirmware,
-    checked_size,
-    run_and_publish,
-)
+from toolchain.building.built import VERIFY_REPORT, BuiltFirmware
+from toolchain.building.checked import Checker, LinkedProgram
+from toolchain.building.firmwares import run_and_publish
 from toolchain.commands.renode import Renode, require_same_console
-from toolchain.commands.session import Session
 from toolchain.commands.simulate import run_image
 from toolchain.commands.verify_cases import VerifiedCases, report_head, verify_cases
 from toolchain.errors import VerificationError
-from toolchain.pipeline import BuildType, Model, firmware_name
-from toolchain.verification import (
+from toolchain.models import BuildType, Model
+from toolchain.pipeline import firmware_name
+from toolchain.session import Session
+from toolchain.verification.sine import (
     Agreement,
     Comparison,
     Observation,
@@ -142,23 +140,21 @@ def _verify(
     results: Mapping[str, StepResult],
     renode: Renode | None,
 ) -> VerifiedFirmware:
-    from toolchain.actions.action_cache import write_atomically
     from toolchain.digest import Digest
+    from toolchain.files import write_atomically
 
     report = firmware.folder / VERIFY_REPORT
     # Whatever ends this before there is a new one, an older one must not say that all is well.
     report.unlink(missing_ok=True)
     store, model = session.runner.store, firmware.model
     name = firmware_name(model.test_application, firmware.board, model, firmware.build_type)
-    program = {
-        path.suffix.removeprefix("."): digest for path, digest in results[name].outputs.items()
-    }
-    checked_size(session, firmware.board, program[""], program["bin"], program["map"])
+    program = LinkedProgram.of(results[name])
+    Checker(store, session.layout.cache).size(firmware.board, program)
     test = simulate(
         SimulationRequest(
             board=firmware.board,
-            image=store.get(program["bin"]),
-            elf=store.path(program[""]),
+            image=store.get(program.image),
+            elf=store.path(program.elf),
             until_text=END_OF_TEST,
             instruction_budget=TEST_BUDGET,
         )
@@ -179,7 +175,7 @@ def _verify(
     image, run = run_image(firmware, IMAGE_INFERENCES)
     renode_bytes = None
     if renode is not None:
-        tested = store.get(program["bin"])
+        tested = store.get(program.image)
         again = renode.run(firmware, tested, until_text=END_OF_TEST)
         name = f"hello_world_test of {model.name} on {firmware.board.title}"
         renode_bytes = require_same_console(name, test.console, again.console)
@@ -189,7 +185,7 @@ def _verify(
     verified = VerifiedFirmware(
         firmware=firmware,
         image_sha256=Digest.of_bytes(image).sha256,
-        test_sha256=program["bin"].sha256,
+        test_sha256=program.image.sha256,
         instructions=test.instructions,
         comparison=comparison,
         image=agreement(

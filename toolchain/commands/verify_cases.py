@@ -10,18 +10,18 @@ from statistics import median
 
 from simulator import Case
 from toolchain.actions import StepResult
-from toolchain.actions.action_cache import write_atomically
-from toolchain.case_verification import (
+from toolchain.building.built import VERIFY_REPORT, BuiltFirmware
+from toolchain.commands.renode import Renode, require_same_console
+from toolchain.commands.simulate import run_image
+from toolchain.digest import Digest
+from toolchain.files import write_atomically
+from toolchain.session import Session
+from toolchain.verification.cases import (
     CaseComparison,
     compare_cases,
     read_case_reference,
     require_cases_passed,
 )
-from toolchain.commands.build import VERIFY_REPORT, BuiltFirmware
-from toolchain.commands.renode import Renode, require_same_console
-from toolchain.commands.session import Session
-from toolchain.commands.simulate import run_image
-from toolchain.digest import Digest
 
 VERIFY_SCHEMA = "tinyml-toolchain/verify/1"
 

@@ -114,6 +114,6 @@ def write_bundle(path: Path, data: bytes) -> None:
         DiskFullError: there is no room.
         OSError: it cannot be written.
     """
-    from toolchain.actions.action_cache import write_atomically
+    from toolchain.files import write_atomically
 
     write_atomically(path, data)

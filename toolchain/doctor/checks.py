@@ -97,8 +97,8 @@ def engine(about: Surroundings) -> Iterator[Finding]:
     """Look for a Docker Engine that answers, and for the images in it."""
     from toolchain.engine.connection import answering_engine, find_dockerd
     from toolchain.images import STEP_KINDS, image_name, project_pins
-    from toolchain.images.build import is_present
     from toolchain.images.definition import image_content
+    from toolchain.images.ensure import is_present
 
     with answering_engine(about.layout, environ=about.environ) as found:
         if found is None:

@@ -57,6 +57,10 @@ class FirmwareElf:
     """The parts of an ELF file that matter for flashing.
 
     Attributes:
+        machine: as pyelftools names it, such as ``EM_ARM``.
+        bits: 32 or 64.
+        flags: ``e_flags`` of the header, which tell the float ABI.
+        entry: address of the first instruction, with bit 0 set.
         compile_units: source files with debug information, as they were named to the compiler.
     """
 

@@ -95,6 +95,10 @@ def list_serial_ports() -> tuple[SerialPort, ...]:
 def open_port(device: str, baud: int) -> serial.Serial:
     """Open a serial port, 8N1, for this process alone; reads return after a twentieth of a second.
 
+    Args:
+        device: path or name of the port.
+        baud: bits per second.
+
     Raises:
         DeviceAccessError: it is not there, belongs to someone else, or is in use.
     """

@@ -131,6 +131,7 @@ class Update(Message):
     """Announces an update of ``length`` bytes with this CRC-32.
 
     Attributes:
+        crc: over the whole update.
         included: bytes of it in this message itself; never any here.
     """
 
@@ -142,7 +143,7 @@ class Update(Message):
 
 @dataclass(frozen=True)
 class Abort(Message):
-    """Ends a transfer; 1 leaves the bootloader as well."""
+    """Ends a transfer; the option 1 leaves the bootloader as well."""
 
     kind = MessageType.ABORT
     option: int
@@ -150,7 +151,7 @@ class Abort(Message):
 
 @dataclass(frozen=True)
 class Reset(Message):
-    """Restarts the part; 1: all but the power is reset (POI), 2: as after power-on (POR)."""
+    """Restarts the part; option 1: all but the power is reset (POI), 2: as after power-on (POR)."""
 
     kind = MessageType.RESET
     option: int

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.console import Reporter, is_verbose
+from toolchain.disk import says_disk_full
 from toolchain.engine.connection import CALL_SECONDS, Engine
 from toolchain.engine.host_packages import install_packages, may_install
 from toolchain.errors import DiskFullError, ImageBuildError
@@ -20,7 +21,6 @@ from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
 )
-from toolchain.images.disk import is_disk_full
 from toolchain.images.faults import known_error, last_lines
 from toolchain.images.leftovers import BASE_PREFIX
 from toolchain.images.registry import transfer, until_silent
@@ -229,7 +229,7 @@ def import_base(engine: Engine, archive: Path, name: str, labels: Mapping[str, s
             os.fspath(archive), repository=repository, tag=tag, changes=changes
         )
     except APIError as error:
-        if is_disk_full(str(error)):
+        if says_disk_full(str(error)):
             raise DiskFullError(
                 "the engine's disk filled up", next_step="docker system df shows what is on it"
             ) from error

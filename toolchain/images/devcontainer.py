@@ -13,15 +13,12 @@ from collections.abc import Mapping
 
 from toolchain.console import Reporter
 from toolchain.engine.connection import Engine
-from toolchain.images.build import (
-    BuildInputs,
-    build_image,
-    ensure_image,
-    is_present,
-    making_images,
-)
+from toolchain.images.build import build_image
 from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, REPOSITORY
+from toolchain.images.ensure import ensure_image, is_present
 from toolchain.images.fetch import Fetcher
+from toolchain.images.inputs import BuildInputs
+from toolchain.images.making import making_images
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
 from toolchain.pins import Pins

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from toolchain.disk import says_disk_full
 from toolchain.environment import BUNDLE_VARIABLE
 from toolchain.errors import (
     DigestMismatchError,
@@ -12,7 +13,6 @@ from toolchain.errors import (
     PinnedPackageGoneError,
     ToolchainError,
 )
-from toolchain.images.disk import is_disk_full
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE
 
 LAST_LINES = 6
@@ -182,7 +182,7 @@ def known_error(said: str, purpose: str) -> ToolchainError | None:
         said: its output and error text together.
         purpose: what it was to fetch, such as ``the Python wheels``.
     """
-    if is_disk_full(said):
+    if says_disk_full(said):
         return DiskFullError(
             f"the disk filled up while fetching {purpose}",
             why=f"the client said last:\n{last_lines(said)}",

@@ -32,9 +32,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from toolchain.commands.options import DEFAULT_BUILD_TYPE, MODEL_SUFFIXES, chosen_model
 from toolchain.errors import UsageError
-from toolchain.pipeline import BUILD_TYPES, BuildType, Model, find_build_type
+from toolchain.model_choice import MODEL_SUFFIXES, chosen_model
+from toolchain.models import BUILD_TYPES, DEFAULT_BUILD_TYPE, BuildType, Model, find_build_type
 
 _COLUMNS = ("model", "target", "build_type", "representative", "inputs", "arena")
 _MOST_ROWS = 100_000

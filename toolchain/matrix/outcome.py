@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.actions.action_cache import write_atomically
+from toolchain.files import write_atomically
 
 SCHEMA = "tinyml-toolchain/matrix-row/1"
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolchain.case_verification import (
+from toolchain.verification.cases import (
     CASES_SCHEMA,
     CaseReference,
     compare_cases,
     read_case_reference,
 )
-from toolchain.verification import (
+from toolchain.verification.sine import (
     Observation,
     Reference,
     agreement,

@@ -11,7 +11,6 @@ import simulator
 import toolchain
 from toolchain.actions import Step
 from toolchain.boards import Board
-from toolchain.commands.session import Session
 from toolchain.digest import Digest
 from toolchain.errors import PinsError
 from toolchain.images.definition import (
@@ -21,9 +20,10 @@ from toolchain.images.definition import (
     image_definition,
     image_name,
 )
+from toolchain.models import BuildType, Model
 from toolchain.pins import HOST_LOCK
-from toolchain.pipeline import BuildType, Model
 from toolchain.release.manifest import ImageRecord, Manifest
+from toolchain.session import Session
 
 _PINS: Mapping[Kind, tuple[str, ...]] = {
     "train": ("debian", "train"),
@@ -124,7 +124,7 @@ def _inputs(
     ]
     for board in boards:
         for name in board.package.formats:
-            sources += pipeline.format_inputs(board, model, build_type, name).values()
+            sources += pipeline.firmwares.format_inputs(board, model, build_type, name).values()
     return {
         source.relative_to(project).as_posix(): source
         for source in sources

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.actions.store import Store
 from toolchain.images import Kind, image_name
-from toolchain.images.build import ensure_image
+from toolchain.images.ensure import ensure_image
 from toolchain.layout import Layout
 from toolchain.pins import Pins
 from toolchain.remote.connection import Connection

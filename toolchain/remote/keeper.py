@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
-from toolchain.actions.action_cache import write_atomically
 from toolchain.console import PlainReporter, Reporter
 from toolchain.engine import open_engine
 from toolchain.errors import RemoteServiceError, ToolchainError
+from toolchain.files import write_atomically
 from toolchain.images import image_name, project_pins
 from toolchain.layout import Layout, project_layout
 from toolchain.remote.blobs import Blobs

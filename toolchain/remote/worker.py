@@ -24,9 +24,9 @@ from buildgrid.common.protos.google.devtools.remoteworkers.v1test2 import bots_p
 
 from toolchain.actions.action import SANDBOX
 from toolchain.actions.bound import keep_within_bound
-from toolchain.actions.disk import MINIMUM_FREE_BYTES, free_bytes
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.actions.lock import project_lock
+from toolchain.disk import MINIMUM_FREE_BYTES, free_bytes
 from toolchain.errors import CancelledError, UsageError, WorkerError
 from toolchain.layout import Layout
 from toolchain.remote.blobs import Blobs

@@ -22,7 +22,12 @@ _PRIORITY_MASKS = {"apollo3": 0xE0, "nrf52840": 0xE0, "stm32f746": 0xF0}
 
 @dataclass(frozen=True)
 class Place:
-    """What an entry takes of the address space."""
+    """What an entry takes of the address space.
+
+    Attributes:
+        begin: address of the first byte.
+        end: address one past the last.
+    """
 
     name: str
     begin: int

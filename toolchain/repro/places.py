@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from toolchain.actions.disk import free_bytes
 from toolchain.actions.failure import readable_lines
+from toolchain.disk import free_bytes
 from toolchain.errors import StepFailedError
 from toolchain.repro.recipe import Places, Recipe, script, write_lists
 from toolchain.repro.variations import Conditions, processors
 
 if TYPE_CHECKING:
     from toolchain.engine import Engine
-    from toolchain.host_tools import HostTools
+    from toolchain.host_tools.tools import HostTools
     from toolchain.layout import Layout
 
 _CLOCK = "clock.so"

@@ -25,7 +25,7 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class SymbolChange:
-    """A symbol that has other sizes than before; 0 where it was not, or is no more."""
+    """A symbol that has other sizes than before, in bytes; 0 where it was not, or is no more."""
 
     layer: Layer
     source: str

@@ -25,7 +25,10 @@ class NordicPeripheral(Peripheral):
         return ()
 
     def add_task(self, offset: int, name: str, act: Callable[[], None]) -> None:
-        """Add a task register: ``act`` is called when 1 is written."""
+        """Add a task register at a byte offset: ``act`` is called when 1 is written.
+
+        Writing 0, which does nothing, breaks a rule.
+        """
 
         def write(_old: int, new: int) -> None:
             if not new:
@@ -39,9 +42,10 @@ class NordicPeripheral(Peripheral):
         self.add(offset, name, bits=1, readable=False, write=write)
 
     def add_event(self, offset: int, name: str, read: Callable[[], int] | None = None) -> None:
-        """Add an event register, which ``happened`` sets and writing 0 clears.
+        """Add an event register at a byte offset, which ``happened`` sets and writing 0 clears.
 
-        ``read`` computes what is read; None: whether the event has happened.
+        ``read`` computes what is read; None: whether the event has happened. Writing 1 breaks a
+        rule.
         """
 
         def write(_old: int, new: int) -> None:
@@ -55,7 +59,7 @@ class NordicPeripheral(Peripheral):
         self.add(offset, name, bits=1, read=read, write=write)
 
     def happened(self, *offsets: int) -> None:
-        """Set events."""
+        """Set the events whose registers are at these byte offsets."""
         for offset in offsets:
             self.values[offset] = 1
 
@@ -72,7 +76,11 @@ class NordicPeripheral(Peripheral):
         self.add(SHORTS, "SHORTS", bits=bits, write=self._refuse("a shortcut", "shortcuts"))
 
     def add_pin_select(self, offset: int, name: str) -> None:
-        """Add a PSEL register; the bits between CONNECT and PORT may be all 0 or all 1."""
+        """Add a PSEL register at a byte offset.
+
+        Rules: the bits between CONNECT and PORT are all 0 or all 1, the pin is one of the chip, and
+        the peripheral is disabled when it is written.
+        """
 
         def write(_old: int, new: int) -> None:
             if new & _UNUSED not in {0, _UNUSED}:

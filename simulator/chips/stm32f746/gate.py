@@ -24,7 +24,10 @@ class Gate:
 
 
 def guard(peripheral: Peripheral, gate: Gate, is_open: Callable[[], bool]) -> None:
-    """Refuse each access to the registers that ``peripheral`` has now while its gate is closed."""
+    """Refuse each access to the registers that ``peripheral`` has now while its gate is closed.
+
+    The access then raises ``RuleBrokenError``.
+    """
 
     def check() -> None:
         if not is_open():

@@ -24,6 +24,8 @@ class Limits:
     """Highest clocks in Hz (data sheet, general operating conditions).
 
     Attributes:
+        hclk: of the core, the AHB and the memories.
+        pclk1: of the APB1 bus; ``pclk2``: of the APB2 bus.
         regulator: what they depend on, in words.
     """
 

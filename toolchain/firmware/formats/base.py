@@ -40,7 +40,10 @@ class FirmwareFormat:
 def check_by_reading(
     read: Callable[[Board, bytes], bytes],
 ) -> Callable[[Board, Files, bytes], None]:
-    """Return a checker that demands that a file holds exactly the linked image."""
+    """Return a checker that demands that a file holds exactly the linked image.
+
+    The checker raises ``FormatError`` where it holds something else.
+    """
 
     def check(board: Board, files: Files, data: bytes) -> None:
         image = read(board, data)

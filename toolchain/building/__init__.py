@@ -1,0 +1,1 @@
+"""Makes checked firmwares of what steps linked, and puts them where the user looks."""

@@ -1,0 +1,56 @@
+"""Values of options that are words: numbers, and files that other modules look for.
+
+Invoke would convert numbers itself, but it meets a word that is none with a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from toolchain.errors import UsageError
+
+
+def whole_number(option: str, text: str, *, at_least: int, at_most: int | None = None) -> int:
+    """Return the number that ``text`` writes in decimal.
+
+    Args:
+        option: as the user writes it, such as ``--jobs``; for the message.
+        text: what the user gave.
+        at_least: the smallest number that can be used.
+        at_most: the largest one; None where there is none.
+
+    Raises:
+        UsageError: it is no whole number, or outside these limits.
+    """
+    limits = f"{at_least} or more" if at_most is None else f"from {at_least} to {at_most}"
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < at_least or (at_most is not None and number > at_most):
+        raise UsageError(
+            f"{option} cannot be '{text}'", next_step=f"give it a whole number, {limits}"
+        )
+    return number
+
+
+def use_bundle(bundle: str) -> None:
+    """Let everything pinned be taken from a file that ``./invoke bundle`` made.
+
+    Args:
+        bundle: its path; nothing is changed when it is empty.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not bundle:
+        return
+    from toolchain.environment import BUNDLE_VARIABLE
+
+    if not Path(bundle).expanduser().is_file():
+        raise UsageError(
+            f"--bundle: there is no file {bundle}",
+            next_step="make it with ./invoke bundle, on a machine with network",
+        )
+    os.environ[BUNDLE_VARIABLE] = bundle

@@ -1,0 +1,1 @@
+"""Compares what is pinned with what is offered today, and takes that."""

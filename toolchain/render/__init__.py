@@ -1,0 +1,1 @@
+"""Turns results into the text that the commands print."""

@@ -1,0 +1,1 @@
+"""Compares what a firmware computed with what its model computes."""
