@@ -10,17 +10,19 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from toolchain.actions import Runner, Step, StepResult
+from toolchain.actions import Runner, Step, StepResult, Store
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.boards import Board, find_board
 from toolchain.commands.test import REQUIRE_DOCKER_VARIABLE
 from toolchain.console import VERBOSE_VARIABLE, PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
+from toolchain.files import remove_tree
 from toolchain.images import Kind, image_name, project_pins
 from toolchain.images.downloads import Downloads
 from toolchain.images.ensure import ensure_image
@@ -102,34 +104,17 @@ def make_image(
     return make
 
 
-@pytest.fixture(scope="session")
-def base_image(make_image: Callable[[Kind], str]) -> str:
-    return make_image("base")
+def _image(kind: Kind) -> Any:
+    @pytest.fixture(scope="session", name=f"{kind}_image")
+    def image(make_image: Callable[[Kind], str]) -> str:
+        return make_image(kind)
+
+    return image
 
 
-@pytest.fixture(scope="session")
-def train_image(make_image: Callable[[Kind], str]) -> str:
-    return make_image("train")
-
-
-@pytest.fixture(scope="session")
-def cross_image(make_image: Callable[[Kind], str]) -> str:
-    return make_image("cross")
-
-
-@pytest.fixture(scope="session")
-def host_image(make_image: Callable[[Kind], str]) -> str:
-    return make_image("host")
-
-
-@pytest.fixture(scope="session")
-def notebook_image(make_image: Callable[[Kind], str]) -> str:
-    return make_image("notebook")
-
-
-@pytest.fixture(scope="session")
-def service_image(make_image: Callable[[Kind], str]) -> str:
-    return make_image("service")
+base_image, cross_image, host_image = _image("base"), _image("cross"), _image("host")
+train_image, notebook_image = _image("train"), _image("notebook")
+service_image = _image("service")
 
 
 @pytest.fixture(scope="session")
@@ -142,27 +127,33 @@ def tflm_crate(
     return Downloads(layout.downloads).path(fetcher.crate(pins.tflm))
 
 
+def docker_runner(engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter) -> Runner:
+    """Return a runner in an engine that is open already, with the images of ``pins``."""
+    store = Store(layout.store, reporter.warning)
+
+    def make_executor() -> DockerExecutor:
+        return DockerExecutor(
+            engine.client,
+            layout,
+            store,
+            rootless=engine.rootless,
+            ensure_image=lambda name: ensure_image(
+                engine, name, layout=layout, pins=pins, reporter=reporter
+            ),
+            cpus=None,
+            reporter=reporter,
+        )
+
+    return Runner(layout, make_executor, reporter, store=store)
+
+
 RunSteps = Callable[[Sequence[Step]], tuple[Runner, Mapping[str, StepResult]]]
 
 
 @pytest.fixture(scope="session")
 def run_steps(engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter) -> RunSteps:
     def run(steps: Sequence[Step]) -> tuple[Runner, Mapping[str, StepResult]]:
-        runner = Runner(
-            layout,
-            lambda: DockerExecutor(
-                engine.client,
-                layout,
-                runner.store,
-                rootless=engine.rootless,
-                ensure_image=lambda name: ensure_image(
-                    engine, name, layout=layout, pins=pins, reporter=reporter
-                ),
-                cpus=None,
-                reporter=reporter,
-            ),
-            reporter,
-        )
+        runner = docker_runner(engine, pins, layout, reporter)
         return runner, runner.run(steps)
 
     return run
@@ -191,25 +182,8 @@ def run_in_image(
             inputs={PurePosixPath(path): source for path, source in inputs.items()},
             outputs=tuple(PurePosixPath(path) for path in outputs),
         )
-        for folder in (scratch.actions,):
-            if folder.exists():
-                for entry in sorted(folder.rglob("*"), reverse=True):
-                    entry.unlink() if entry.is_file() else entry.rmdir()
-        runner = Runner(
-            scratch,
-            lambda: DockerExecutor(
-                engine.client,
-                scratch,
-                runner.store,
-                rootless=engine.rootless,
-                ensure_image=lambda name: ensure_image(
-                    engine, name, layout=layout, pins=pins, reporter=reporter
-                ),
-                cpus=None,
-                reporter=reporter,
-            ),
-            reporter,
-        )
+        remove_tree(scratch.actions)
+        runner = docker_runner(engine, pins, scratch, reporter)
         result = runner.run([step])[step.name]
         return {str(path): runner.store.get(digest) for path, digest in result.outputs.items()}
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import RunInImage, RunSteps
+from tests.containers.model_bench import ModelBench
 from toolchain.layout import Layout
+from toolchain.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -27,3 +30,11 @@ def copied_checkout(layout: Layout, tmp_path: Path) -> Layout:
             shutil.copy2(layout.project / name, project / name)
     (tmp_path / "cache").mkdir()
     return Layout(project, tmp_path / "cache")
+
+
+@pytest.fixture
+def bench(
+    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
+) -> ModelBench:
+    assert pipeline.train_image == train_image
+    return ModelBench(pipeline, run_steps, run_in_image)

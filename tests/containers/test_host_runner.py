@@ -14,7 +14,7 @@ import pytest
 from model.graph import read_graph
 from model.kernels import KERNELS
 from model.support import require_support
-from tests.conftest import RunInImage, RunSteps
+from tests.conftest import RunSteps
 from tests.containers.example_models import NAMES, example_models, example_recordings
 from tests.containers.host_bench import HostBench, batch
 from tests.containers.model_bench import ModelBench, P
@@ -39,7 +39,6 @@ from toolchain.actions import OutputOf, Step
 from toolchain.boards import Board
 from toolchain.layout import Layout
 from toolchain.models import MODELS
-from toolchain.pipeline import Pipeline
 from toolchain.pipeline.host_build import HOST_LIBRARY, HOST_RUNNER
 
 FLOOR = 8
@@ -53,14 +52,6 @@ def plain(layout: Layout, host_image: str, run_steps: RunSteps) -> HostBench:
 @pytest.fixture
 def sanitized(plain: HostBench) -> HostBench:
     return dataclasses.replace(plain, sanitized=True)
-
-
-@pytest.fixture
-def bench(
-    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
-) -> ModelBench:
-    assert pipeline.train_image == train_image
-    return ModelBench(pipeline, run_steps, run_in_image)
 
 
 def raw(listed: list[int | str]) -> bytes:

@@ -12,23 +12,14 @@ from model.arena import BLOCK, estimate_arena, place_buffers, planned_buffers
 from model.graph import read_graph
 from simulator import SimulationRequest, SimulationResult, simulate
 from simulator.console import parse_test_cases
-from tests.conftest import BuiltFirmware, RunInImage, RunSteps
+from tests.conftest import BuiltFirmware
 from tests.containers.model_bench import ModelBench
 from tests.unit import model_support as fb
 from toolchain.boards import Board
 from toolchain.models import MODELS, Model
-from toolchain.pipeline import Pipeline
 from toolchain.verification.sine import compare, read_reference
 
 BANNER = re.compile(r"^hello_world\w*: .* arena=(\d+)/(\d+)$", re.MULTILINE)
-
-
-@pytest.fixture
-def bench(
-    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
-) -> ModelBench:
-    assert pipeline.train_image == train_image
-    return ModelBench(pipeline, run_steps, run_in_image)
 
 
 def arena(result: SimulationResult) -> tuple[int, int]:
@@ -40,7 +31,10 @@ def arena(result: SimulationResult) -> tuple[int, int]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_sine_models_fit_their_arena(
-    build_firmware: Callable[[Model], BuiltFirmware], bench: ModelBench, board: Board, name: str
+    build_firmware: Callable[[Model], BuiltFirmware],
+    bench: ModelBench,
+    board: Board,
+    name: str,
 ) -> None:
     image = build_firmware(MODELS[name]).hello_world.bin.read_bytes()
     used, size = arena(simulate(SimulationRequest(board=board, image=image, inferences=1)))

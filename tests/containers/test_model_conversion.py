@@ -12,13 +12,11 @@ import pytest
 
 from model.embedding import check_model, embedded_files
 from model.graph import Graph, Tensor, read_graph
-from tests.conftest import RunInImage, RunSteps
 from tests.containers.model_bench import ModelBench
 from tests.unit.model_support import float_dense, int8_dense
 from toolchain.errors import UnsupportedModelError
 from toolchain.models import MODELS
 from toolchain.pins import Pins
-from toolchain.pipeline import Pipeline
 from toolchain.verification.sine import Reference, float_of_bits, read_reference
 
 _INSPECT = """
@@ -37,14 +35,6 @@ print(json.dumps({
     "outputs": [each["index"] for each in interpreter.get_output_details()],
 }), file=open("/out/told.json", "w"))
 """
-
-
-@pytest.fixture
-def bench(
-    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
-) -> ModelBench:
-    assert pipeline.train_image == train_image
-    return ModelBench(pipeline, run_steps, run_in_image)
 
 
 def test_a_conversion_gives_the_same_bytes_again(bench: ModelBench) -> None:

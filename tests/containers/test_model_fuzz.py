@@ -23,7 +23,6 @@ from tests.containers.model_bench import ModelBench
 from tests.fuzz import COUNT_VARIABLE, FIRST_VARIABLE, KEEP_VARIABLE, SEED_VARIABLE
 from tests.fuzz.campaign import Findings, Runner, run_campaign
 from toolchain.layout import Layout
-from toolchain.pipeline import Pipeline
 from toolchain.pipeline.host_build import HOST_RUNNER, host_library, host_runner
 
 LARGEST_SEED = 30_000
@@ -36,14 +35,6 @@ _RUN = (
     "install -m 0755 run_model /tmp/run_model; "
     "/tmp/run_model --batch --isolate < models > /out/lines"
 )
-
-
-@pytest.fixture
-def bench(
-    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
-) -> ModelBench:
-    assert pipeline.train_image == train_image
-    return ModelBench(pipeline, run_steps, run_in_image)
 
 
 @pytest.fixture

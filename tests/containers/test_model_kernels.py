@@ -18,13 +18,12 @@ from model.embedding import EmbeddableModel, data_header, data_source, embedded_
 from model.graph import Operator, read_graph
 from model.kernels import KERNELS
 from model.options import OPTIONS
-from tests.conftest import BuiltFirmware, RunInImage, RunSteps
+from tests.conftest import BuiltFirmware
 from tests.containers.model_bench import Files, ModelBench, P
 from tests.unit.model_support import float_dense
 from toolchain.actions import Step
 from toolchain.boards import Board
 from toolchain.errors import StepFailedError
-from toolchain.pipeline import Pipeline
 
 FOLDER = "tensorflow/lite/micro/kernels"
 SCHEMA = "tensorflow/lite/schema/schema_generated.h"
@@ -70,14 +69,6 @@ class Tree:
 
     def kernel(self, name: str) -> str:
         return self.sources[f"{FOLDER}/{KERNELS[name].source}"]
-
-
-@pytest.fixture
-def bench(
-    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
-) -> ModelBench:
-    assert pipeline.train_image == train_image
-    return ModelBench(pipeline, run_steps, run_in_image)
 
 
 @pytest.fixture

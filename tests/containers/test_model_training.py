@@ -7,24 +7,15 @@ import json
 import zipfile
 
 import numpy as np
-import pytest
 
-from tests.conftest import RunInImage, RunSteps
 from tests.containers.model_bench import ModelBench
-from toolchain.pipeline import Pipeline
 
 EPOCHS = 3
 
 
-@pytest.fixture
-def bench(
-    pipeline: Pipeline, run_steps: RunSteps, run_in_image: RunInImage, train_image: str
-) -> ModelBench:
-    assert pipeline.train_image == train_image
-    return ModelBench(pipeline, run_steps, run_in_image)
-
-
-def test_a_training_gives_the_same_bytes_again_also_on_one_processor(bench: ModelBench) -> None:
+def test_a_training_gives_the_same_bytes_again_also_on_one_processor(
+    bench: ModelBench,
+) -> None:
     step = bench.training(EPOCHS)
     (before,) = bench.known(step).values()
     again = bench.fresh(step, "taskset", "--cpu-list", "0")

@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
-from simulator import SimulationRequest, SimulationResult, simulate
+from simulator import SimulationResult
 from simulator.console import parse_test_cases
 from tests.conftest import BuildFirmwareFor, BuildVariantFor, BuiltFirmware, FirmwareFiles
+from tests.firmware.simulated_support import run, single
 from toolchain.boards import Board, find_board
 from toolchain.errors import SimulationFaultError
 from toolchain.firmware.elf import ram_used, read_firmware_elf
@@ -29,22 +30,10 @@ def firmware(nano: Board, build_firmware_for: BuildFirmwareFor) -> BuiltFirmware
     return build_firmware_for(nano, MODELS["sine_int8"])
 
 
-def run(
-    board: Board, files: FirmwareFiles, inferences: int | None = None, until_text: str | None = None
-) -> SimulationResult:
-    return simulate(
-        SimulationRequest(board, files.bin.read_bytes(), files.elf, inferences, until_text)
-    )
-
-
 @pytest.fixture(scope="module")
 def cycle(nano: Board, firmware: BuiltFirmware) -> SimulationResult:
     """One period of the sine."""
     return run(nano, firmware.hello_world, inferences=1000)
-
-
-def single(value: float) -> float:
-    return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
 def upstream_brightness(y: float) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from simulator import Inference, SimulationRequest, SimulationResult, simulate
+from simulator import Inference, SimulationResult
 from simulator.console import parse_test_cases
 from tests.conftest import BuildVariant, BuiltFirmware, FirmwareFiles
+from tests.firmware.simulated_support import run, single
 from toolchain.boards import Board
 from toolchain.errors import SimulationFaultError
 from toolchain.layout import Layout
@@ -26,33 +26,9 @@ MEMORY = "boards/sparkfun_edge/generated/memory.ld"
 MAIN = "tflm/hello_world/main_functions.cc"
 
 
-def run(
-    board: Board,
-    files: FirmwareFiles,
-    *,
-    inferences: int | None = None,
-    until_text: str | None = None,
-    with_elf: bool = True,
-    native_counter: bool = True,
-) -> SimulationResult:
-    request = SimulationRequest(
-        board=board,
-        image=files.bin.read_bytes(),
-        elf=files.elf if with_elf else None,
-        inferences=inferences,
-        until_text=until_text,
-        instruction_budget=50_000_000,
-    )
-    return simulate(request, native_counter=native_counter)
-
-
 @pytest.fixture(scope="module")
 def simulated(board: Board, built_firmware: BuiltFirmware) -> SimulationResult:
     return run(board, built_firmware.hello_world, inferences=INFERENCES)
-
-
-def single(value: float) -> float:
-    return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
 def test_the_firmware_boots_and_prints_its_banner(simulated: SimulationResult) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from simulator import Inference, SimulationRequest, SimulationResult, simulate
+from simulator import Inference, SimulationResult
 from simulator.console import parse_test_cases
-from tests.conftest import BuildFirmwareFor, BuildVariantFor, BuiltFirmware, FirmwareFiles
+from tests.conftest import BuildFirmwareFor, BuildVariantFor, BuiltFirmware
+from tests.firmware.simulated_support import run
 from toolchain.boards import Board, find_board
 from toolchain.building.built import BuiltFirmware as CheckedFirmware
 from toolchain.commands.simulate import simulate_all
@@ -43,14 +44,6 @@ def disco(layout: Layout) -> Board:
 @pytest.fixture(scope="module")
 def firmware(disco: Board, build_firmware_for: BuildFirmwareFor) -> BuiltFirmware:
     return build_firmware_for(disco, MODELS["sine_int8"])
-
-
-def run(
-    board: Board, files: FirmwareFiles, inferences: int | None = None, until_text: str | None = None
-) -> SimulationResult:
-    return simulate(
-        SimulationRequest(board, files.bin.read_bytes(), files.elf, inferences, until_text)
-    )
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 HELLO, STATUS, OTADESC, UPDATE, ABORT, RECOVER, RESET, ACK, DATA = range(9)
 OK, CRC, SECURITY, TOO_BIG, UNKNOWN, ADDRESS, OPERATION, SEQUENCE, TOO_MUCH = (
@@ -36,6 +36,7 @@ FaultKind = Literal[
     "late reply",
     "noise before reply",
 ]
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
-import tarfile
 
-from tests.unit.registry_support import Server
+from tests.unit.registry_support import Server, tar_of
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -19,19 +17,14 @@ def _digest(data: bytes) -> str:
 
 def offer_image(server: Server, repository: str, files: dict[str, bytes]) -> str:
     """Offer an image of one layer and return its manifest's digest."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    layer = gzip.compress(stream.getvalue(), mtime=0)
+    archive = tar_of(files)
+    layer = gzip.compress(archive, mtime=0)
     configuration = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
             "config": {"Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [_digest(stream.getvalue())]},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(archive)]},
         }
     ).encode()
     manifest = json.dumps(

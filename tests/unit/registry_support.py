@@ -142,14 +142,19 @@ def closed_port() -> int:
         return port
 
 
-def _tar(files: Mapping[str, bytes]) -> bytes:
+def _compressed_tar(files: Mapping[str, bytes]) -> bytes:
+    return gzip.compress(tar_of(files), mtime=0)
+
+
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar archive of files."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-    return gzip.compress(stream.getvalue(), mtime=0)
+    return stream.getvalue()
 
 
 def wheel(name: str, version: str, needs: str = "") -> tuple[str, bytes]:
@@ -187,7 +192,9 @@ def add_crate(server: Server, name: str, version: str, checksum: str = "") -> by
         'description = "x"\nlicense = "MIT"\n'
     )
     folder = f"{name}-{version}"
-    content = _tar({f"{folder}/Cargo.toml": manifest.encode(), f"{folder}/src/lib.rs": b""})
+    content = gzip.compress(
+        tar_of({f"{folder}/Cargo.toml": manifest.encode(), f"{folder}/src/lib.rs": b""}), mtime=0
+    )
     record = {
         "name": name,
         "vers": version,
@@ -227,8 +234,8 @@ def package(name: str, version: str) -> bytes:
     return _ar(
         {
             "debian-binary": b"2.0\n",
-            "control.tar.gz": _tar({"./control": control.encode()}),
-            "data.tar.gz": _tar({}),
+            "control.tar.gz": _compressed_tar({"./control": control.encode()}),
+            "data.tar.gz": _compressed_tar({}),
         }
     )
 

@@ -157,15 +157,15 @@ class Words(Peripheral):
 
     def __init__(self, name: str, base: int, size: int) -> None:
         super().__init__(name, base, size)
-        self._words: dict[int, int] = {}
+        self.words: dict[int, int] = {}
 
     def read(self, offset: int, size: int) -> int:
         assert size == 4
-        return self._words.get(offset, 0)
+        return self.words.get(offset, 0)
 
     def write(self, offset: int, size: int, value: int) -> None:
         assert size == 4
-        self._words[offset] = value
+        self.words[offset] = value
 
 
 @dataclass
@@ -176,29 +176,32 @@ class Transmitter:
     status: Mapping[int, int]
 
 
-class Sender(Peripheral):
+def extent(entry: Entry) -> tuple[int, int]:
+    """Return where an entry begins and how many bytes it has."""
+    place = place_of(entry)
+    assert place is not None
+    return place.begin, place.end - place.begin
+
+
+class Sender(Words):
     """A UART of Renode as the console sees it: what is written to its data register is sent."""
 
     def __init__(self, entry: Entry, transmitter: Transmitter, send: Callable[[int], None]) -> None:
-        place = place_of(entry)
-        assert place is not None
-        super().__init__(entry.name, place.begin, place.end - place.begin)
+        super().__init__(entry.name, *extent(entry))
         self._transmitter = transmitter
         self._send = send
-        self._words: dict[int, int] = {}
 
     def read(self, offset: int, size: int) -> int:
-        assert size == 4
-        return self._transmitter.status.get(offset, self._words.get(offset, 0))
+        kept = super().read(offset, size)
+        return self._transmitter.status.get(offset, kept)
 
     def write(self, offset: int, size: int, value: int) -> None:
-        assert size == 4
+        super().write(offset, size, value)
         if offset == self._transmitter.data:
             self._send(value & 0xFF)
-        self._words[offset] = value
 
 
-class DmaSender(Peripheral):
+class DmaSender(Words):
     """UART.NRF52840_UART with easyDMA: a started transfer is over at once."""
 
     STARTTX, ENDTX, PTR, MAXCNT = 0x008, 0x120, 0x544, 0x548
@@ -206,23 +209,15 @@ class DmaSender(Peripheral):
     def __init__(
         self, entry: Entry, read: Callable[[int, int], int], send: Callable[[int], None]
     ) -> None:
-        place = place_of(entry)
-        assert place is not None
-        super().__init__(entry.name, place.begin, place.end - place.begin)
+        super().__init__(entry.name, *extent(entry))
         self._read, self._send = read, send
-        self._words: dict[int, int] = {}
-
-    def read(self, offset: int, size: int) -> int:
-        assert size == 4
-        return self._words.get(offset, 0)
 
     def write(self, offset: int, size: int, value: int) -> None:
-        assert size == 4
-        self._words[offset] = value
+        super().write(offset, size, value)
         if offset == self.STARTTX and value == 1:
-            for index in range(self._words[self.MAXCNT]):
-                self._send(self._read(self._words[self.PTR] + index, 1))
-            self._words[self.ENDTX] = 1
+            for index in range(self.words[self.MAXCNT]):
+                self._send(self._read(self.words[self.PTR] + index, 1))
+            self.words[self.ENDTX] = 1
 
 
 @dataclass

@@ -12,6 +12,7 @@ import serial
 from tests.unit.ambiq_emulator import (
     ACK,
     DATA,
+    FAULT_KINDS,
     HELLO,
     OTADESC,
     RESET,
@@ -114,20 +115,7 @@ def test_an_update_that_ends_with_a_whole_message_is_complete() -> None:
 
 
 @pytest.mark.parametrize("index", [0, 1, 2, 3, 4, 5])
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "lose request",
-        "corrupt request",
-        "lose reply",
-        "corrupt reply",
-        "truncate reply",
-        "repeat reply",
-        "repeat reply later",
-        "late reply",
-        "noise before reply",
-    ],
-)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_one_fault_of_the_line_does_not_matter(kind: FaultKind, index: int) -> None:
     harmless = kind in {"repeat reply", "repeat reply later", "noise before reply"}
     with emulated(faults=(Fault(kind, index),)) as (emulator, port):
