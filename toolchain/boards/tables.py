@@ -141,6 +141,10 @@ class Led(Table):
     pwm: str
     at: tuple[Fraction, Fraction] | None = None
 
+    def brightness(self, high: float) -> float:
+        """Return how bright it is, 0 to 1, when its pin is high for this part of the time."""
+        return high if self.active == "high" else 1 - high
+
 
 class Drawing(Table):
     """How the board is drawn: ``aspect`` is its width over its height."""

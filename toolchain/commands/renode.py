@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simulator.console import CaseLine, ResultLine
@@ -90,6 +90,37 @@ class Renode:
 
 
 @dataclass(frozen=True)
+class RenodeInference:
+    """A result of the sine, as reports have it; see ``ResultLine``."""
+
+    x: float
+    y: float
+    raw_in: int | None
+    raw_out: int | None
+    x_bits: int
+    y_bits: int
+
+    @classmethod
+    def of(cls, line: ResultLine) -> RenodeInference:
+        """Return what reports have of a line of the console."""
+        return cls(line.x, line.y, line.raw_in, line.raw_out, line.x_bits, line.y_bits)
+
+
+@dataclass(frozen=True)
+class RenodeCase:
+    """A case of a given model, as reports have it: outputs in hexadecimal; see ``CaseLine``."""
+
+    number: int
+    equal: bool
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, line: CaseLine) -> RenodeCase:
+        """Return what reports have of a line of the console."""
+        return cls(line.number, line.equal, tuple(output.hex() for output in line.outputs))
+
+
+@dataclass(frozen=True)
 class RenodeRun:
     """A finished run in Renode and where it was written down."""
 
@@ -106,8 +137,8 @@ class RenodeRun:
             "model": self.firmware.model.name,
             "build_type": self.firmware.build_type,
             "image_sha256": self.image_sha256,
-            "inferences": [_result_json(each) for each in self.result.results],
-            "cases": [_case_json(each) for each in self.result.cases],
+            "inferences": [asdict(RenodeInference.of(each)) for each in self.result.results],
+            "cases": [asdict(RenodeCase.of(each)) for each in self.result.cases],
             "brightness": {name: list(ends) for name, ends in self.result.brightness.items()},
             "console": self.result.text,
         }
@@ -205,22 +236,6 @@ def require_same_console(what: str, unicorn: str, renode: bytes) -> int:
         else f"{len(renode)} bytes came instead of {len(expected)}",
         next_step="one of the two computes or sends wrongly: compare both with a real board",
     )
-
-
-def _result_json(line: ResultLine) -> dict[str, object]:
-    return {
-        "x": line.x,
-        "y": line.y,
-        "raw_in": line.raw_in,
-        "raw_out": line.raw_out,
-        "x_bits": line.x_bits,
-        "y_bits": line.y_bits,
-    }
-
-
-def _case_json(line: CaseLine) -> dict[str, object]:
-    outputs = [output.hex() for output in line.outputs]
-    return {"number": line.number, "equal": line.equal, "outputs": outputs}
 
 
 def _build_failure(output: str) -> ToolchainError:

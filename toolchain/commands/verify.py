@@ -82,10 +82,7 @@ class VerifiedFirmware:
             **report_head(self.firmware, self.image_sha256, passed=self.passed),
             "test_sha256": self.test_sha256,
             "test_instructions": self.instructions,
-            "test": {
-                **dataclasses.asdict(self.comparison),
-                "allowed_difference": self.comparison.allowed_difference,
-            },
+            "test": dataclasses.asdict(self.comparison),
             "image": dataclasses.asdict(self.image),
             **({} if self.renode_bytes is None else {"renode_bytes": self.renode_bytes}),
         }

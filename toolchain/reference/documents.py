@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import GenericAlias
 from typing import Any, Literal, TypeAlias, get_type_hints
 
 from simulator.request import Inference
@@ -25,6 +24,7 @@ from toolchain.commands.clean import Removable
 from toolchain.commands.images import AvailableImage
 from toolchain.commands.package import Packaged
 from toolchain.commands.remote import RemoteStatus
+from toolchain.commands.renode import RenodeCase, RenodeInference
 from toolchain.commands.reproduce import Reproduced
 from toolchain.commands.train import Trained
 from toolchain.doctor.finding import Finding
@@ -36,6 +36,7 @@ from toolchain.repro.matrix import Reproduction
 from toolchain.sizes.difference import SizeDifference
 from toolchain.sizes.files import FilesExplained
 from toolchain.sizes.symbols import SymbolSize
+from toolchain.verification.cases import Agreement as CaseAgreement
 from toolchain.verification.sine import Agreement, Comparison
 
 VERSION = 1
@@ -97,19 +98,19 @@ class RenodeSimulation:
     model: str
     build_type: str
     image_sha256: str
-    inferences: tuple[Any, ...]
-    cases: tuple[Any, ...]
-    brightness: Mapping[str, tuple[float, ...]]
-    console: str = ""
+    inferences: tuple[RenodeInference, ...]
+    cases: tuple[RenodeCase, ...]
+    brightness: Mapping[str, tuple[float, float]]
+    console: str
 
 
 @dataclass(frozen=True)
-class Verification:
-    """A verified firmware, as ``verify.json`` has it.
+class SineVerification:
+    """A verified firmware of the sine, as ``verify.json`` has it.
 
     Attributes:
-        test: all inputs of the sine's test program, with the judge; ``image`` the flashed file's.
-        cases: of a given model, with the judge.
+        test: all inputs of the test program, with the judge; ``image`` the flashed file's own.
+        renode_bytes: that came in Renode too, each the same; there with ``--simulator renode``.
     """
 
     schema: Literal["tinyml-toolchain/verify/1"]
@@ -118,35 +119,49 @@ class Verification:
     build_type: str
     passed: bool
     image_sha256: str
-    test_sha256: str | None = None
-    test_instructions: int | None = None
-    test: Any = None
-    image: Agreement | None = None
-    instructions: tuple[int, ...] | None = None
-    cases: Any = None
+    test_sha256: str
+    test_instructions: int
+    test: Comparison
+    image: Agreement
     renode_bytes: int | None = None
 
 
-def _verification() -> Any:
-    """Return ``Verification`` with the type of ``test``, which has a property among its fields."""
-    comparison = _test_comparison()
-    hints = get_type_hints(Verification) | {"test": comparison | None}
-    return dataclasses.make_dataclass(
-        "Verification",
-        [
-            (each.name, hints[each.name], dataclasses.field(default=each.default))
-            if each.default is not dataclasses.MISSING
-            else (each.name, hints[each.name])
-            for each in dataclasses.fields(Verification)
-        ],
-    )
+@dataclass(frozen=True)
+class Refusal:
+    """Why an interpreter does not run a model."""
+
+    refusal: str
 
 
-def _test_comparison() -> Any:
-    """Return the type of ``Verification.test``, which has a property of its type as a field."""
-    hints = get_type_hints(Comparison)
-    names = [(field.name, hints[field.name]) for field in dataclasses.fields(Comparison)]
-    return dataclasses.make_dataclass("TestComparison", [*names, ("allowed_difference", int)])
+@dataclass(frozen=True)
+class ComparedCases:
+    """Outputs of a given model's cases with the judge's; ``opinions`` of other interpreters."""
+
+    model: str
+    model_sha256: str
+    judge: str
+    firmware: CaseAgreement
+    opinions: Mapping[str, CaseAgreement | Refusal]
+
+
+@dataclass(frozen=True)
+class CaseVerification:
+    """A verified firmware of a given model, as ``verify.json`` has it.
+
+    Attributes:
+        instructions: of each inference.
+        renode_bytes: that came in Renode too, each the same; there with ``--simulator renode``.
+    """
+
+    schema: Literal["tinyml-toolchain/verify/1"]
+    target: str
+    model: str
+    build_type: str
+    passed: bool
+    image_sha256: str
+    instructions: tuple[int, ...]
+    cases: ComparedCases
+    renode_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +218,7 @@ def document_fields() -> Mapping[str, Fields]:
         "renode-simulations": {"simulations": tuple[RenodeSimulation, ...]},
         "sizes": {"sizes": tuple[Size, ...]},
         "size": _fields(SizeFile),
-        "verifications": {"verifications": GenericAlias(tuple, (_verification(), ...))},
+        "verifications": {"verifications": tuple[SineVerification | CaseVerification, ...]},
         "flash": {
             "target": str,
             "model": str,

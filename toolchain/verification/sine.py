@@ -93,6 +93,7 @@ class Comparison:
         litert_equal: outputs equal to LiteRT's, for information.
         litert_largest_difference: from LiteRT, in the same unit.
         largest_sine_error: largest |y - sin x| over the inputs.
+        allowed_difference: largest one from the judge that passes.
     """
 
     model: str
@@ -105,11 +106,7 @@ class Comparison:
     litert_equal: int
     litert_largest_difference: int
     largest_sine_error: float
-
-    @property
-    def allowed_difference(self) -> int:
-        """Largest difference from the judge that passes."""
-        return ALLOWED_DIFFERENCE[self.kind]
+    allowed_difference: int
 
     @property
     def passed(self) -> bool:
@@ -264,6 +261,7 @@ def compare(reference: Reference, observed: Mapping[int, int]) -> Comparison:
             abs(reference.output_value(got) - math.sin(reference.input_value(raw)))
             for raw, got in zip(reference.inputs, outputs, strict=True)
         ),
+        allowed_difference=ALLOWED_DIFFERENCE[reference.kind],
     )
 
 

@@ -102,7 +102,7 @@ class Apollo3:
             high = self.ctimer.level(output)
         if high is None:
             return 0.0
-        return high if led.active == "high" else 1 - high
+        return led.brightness(high)
 
     def _check_timer_output_is_on(self, output: int, pad: int) -> None:
         if not self.gpio.timer_output_is_on(output):

@@ -118,7 +118,7 @@ class Nrf52840:
             if level is None:
                 return 0.0
             high = float(level)
-        return high if led.active == "high" else 1 - high
+        return led.brightness(high)
 
     def _other_driver(self, pin: int, name: str) -> str:
         for peripheral in (*self.uartes, *self.pwms):

@@ -156,7 +156,7 @@ class Stm32f746:
             ends = [*(at for at, _level in edges[1:]), edges[0][0] + period]
             lit = sum(end - at for (at, level), end in zip(edges, ends, strict=True) if level)
             high = lit / period
-        return high if led.active == "high" else 1 - high
+        return led.brightness(high)
 
     def _edges(self, pin: Pin) -> list[tuple[int, bool]]:
         """Return when in the timer's period, in counts, the pin is set to which level."""
