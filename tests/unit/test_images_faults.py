@@ -22,7 +22,7 @@ from toolchain.errors import (
     PinnedPackageGoneError,
     ToolchainError,
 )
-from toolchain.images.faults import fetch_error, is_transient, known_error, last_lines
+from toolchain.images.faults import fetch_error, is_transient, known_error
 
 ZEROS, OTHER = "0" * 64, "1bcc52ebb20ea38df02134ba1fd47365" * 2
 PIP_RETRY = (
@@ -417,9 +417,3 @@ def test_only_debian_is_told_of_debians_mirror() -> None:
         if case.kind is PinnedPackageGoneError:
             told = "TOOLCHAIN_DEBIAN_MIRROR" in fetch_error(case.said, "x").next_step
             assert told is name.startswith("apt")
-
-
-def test_the_last_lines_are_indented_and_not_too_long() -> None:
-    shown = last_lines("\n".join(["first", *"abcdef", "", "x" * 999, "  "])).splitlines()
-    assert [line[:5] for line in shown] == [*(f"    {letter}" for letter in "bcdef"), "    x"]
-    assert len(shown[-1]) == 304

@@ -14,8 +14,10 @@ from toolchain.digest import Digest
 from toolchain.errors import NetworkError
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import HOST_LOCK, Pins
+from toolchain.quoted import last_lines
 
 DEFAULT_NAME = "tinyml-toolchain-bundle.tar"
+_SHOWN_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _host_wheels(layout: Layout, pins: Pins, folder: Path, reporter: Reporter) -
                 shutil.rmtree(folder, ignore_errors=True)
                 raise NetworkError(
                     f"{HOST_LOCK} could not be fetched for Python {python}",
-                    why="\n".join(done.stderr.strip().splitlines()[-4:]),
+                    why=f"pip said last:\n{last_lines(done.stderr, _SHOWN_LINES)}",
                     next_step="check the network, PIP_INDEX_URL, PIP_CERT and HTTPS_PROXY",
                 )
     return sorted(folder.iterdir())

@@ -9,6 +9,9 @@ from pathlib import Path
 from toolchain.console import Reporter
 from toolchain.errors import DocumentationError
 from toolchain.layout import project_layout
+from toolchain.quoted import last_lines
+
+_SHOWN_LINES = 12
 
 
 def build_docs(reporter: Reporter, out: Path | None = None) -> Path:
@@ -39,10 +42,9 @@ def build_docs(reporter: Reporter, out: Path | None = None) -> Path:
         check=False,
     )
     if done.returncode:
-        said = "".join(f"\n    {line}" for line in done.stderr.strip().splitlines()[-12:])
         raise DocumentationError(
             "the documentation has a mistake",
-            why=f"MkDocs says:{said}",
+            why=f"MkDocs says:\n{last_lines(done.stderr, _SHOWN_LINES)}",
             next_step="mend the page; every warning is an error",
         )
     return folder / "index.html"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from toolchain import git
 from toolchain.actions import Maker, OutputOf, RunRecord, Step, StepResult, publish
 from toolchain.boards import Board
 from toolchain.commands.simulate import SimulatedRun, simulate_all
@@ -49,7 +48,6 @@ UNKNOWN_VERSION = "0"
 """Version of a checkout that is none of git's."""
 
 _COMMIT_DIGITS = 12
-_GIT_SECONDS = 30
 _PACKAGES = PurePosixPath("packages.txt")
 
 
@@ -124,32 +122,15 @@ def chosen_version(project: Path, version: str) -> str:
 
 
 def _described(project: Path) -> str:
-    top = _git(project, "rev-parse", "--show-toplevel")
+    top = git.ask(project, "rev-parse", "--show-toplevel")
     # A checkout without git may lie in a folder of somebody else's repository.
     if not top or Path(top).resolve() != project.resolve():
         return UNKNOWN_VERSION
-    text = _git(project, "describe", "--tags", "--always", "--dirty", f"--abbrev={_COMMIT_DIGITS}")
+    abbreviated = f"--abbrev={_COMMIT_DIGITS}"
+    text = git.ask(project, "describe", "--tags", "--always", "--dirty", abbreviated) or ""
     if re.fullmatch(r"[0-9a-f]{12,40}(-dirty)?", text):
         return f"0+g{text}"
     return text.removeprefix("v") or UNKNOWN_VERSION
-
-
-def _git(project: Path, *arguments: str) -> str:
-    program = shutil.which("git")
-    if program is None:
-        return ""
-    try:
-        ended = subprocess.run(
-            [program, *arguments],
-            cwd=project,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=_GIT_SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return ""
-    return ended.stdout.strip() if ended.returncode == 0 else ""
 
 
 def package(session: Session, boards: Sequence[Board], model: Model, version: str) -> Packaged:

@@ -28,6 +28,7 @@ from toolchain.errors import (
 )
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import PINS_FILE, load_pins
+from toolchain.quoted import last_lines
 from toolchain.renode import SIMULATORS
 from toolchain.renode.program import Program, build_arguments, find_renode, image_name
 from toolchain.renode.run import RenodeRequest, RenodeResult, run_in_renode
@@ -240,7 +241,7 @@ def require_same_console(what: str, unicorn: str, renode: bytes) -> int:
 
 def _build_failure(output: str) -> ToolchainError:
     """Say what ended the build, by what curl, apt, sha256sum and docker write."""
-    said = "".join(f"\n    {line}" for line in output.strip().splitlines()[-_SHOWN_LINES:])
+    said = f"\n{last_lines(output, _SHOWN_LINES)}"
     if _OTHER_ARCHIVE in output:
         return DigestMismatchError(
             "the archive of Renode is not the one that pins.toml names",

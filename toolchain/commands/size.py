@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -16,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from simulator.symbols import demangled
+from toolchain import git
 from toolchain.building.built import BuiltFirmware
 from toolchain.console import Reporter
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.firmware.size import LIBRARY
 from toolchain.layout import CACHE_VARIABLE, Layout
+from toolchain.quoted import last_lines
 from toolchain.session import Session
 from toolchain.sizes.difference import SizeDifference, size_difference
 from toolchain.sizes.files import FilesExplained, explain_files
@@ -133,16 +134,15 @@ def exported(layout: Layout, commit: str) -> Iterator[Path]:
     Raises:
         UsageError: git does not know the commit.
     """
-    git = shutil.which("git")
-    if git is None:
+    if not git.is_installed():
         raise UsageError(
             f"--compare: there is no folder {commit}, and git, which may know it, is not installed",
             next_step="name the folder of another build",
         )
     with tempfile.TemporaryDirectory(prefix="tinyml-compare-") as place:
         archive = Path(place, "commit.tar")
-        found = _git(git, layout, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
-        made = found and _git(git, layout, "archive", f"--output={archive}", found)
+        found = git.ask(layout.project, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+        made = found and git.ask(layout.project, "archive", f"--output={archive}", found)
         if not found or made is None:
             raise UsageError(
                 f"--compare: there is no folder {commit}, and git knows no such commit",
@@ -159,14 +159,6 @@ def exported(layout: Layout, commit: str) -> Iterator[Path]:
         if environment.is_dir() and (folder / lock).read_bytes() == _bytes(environment / lock):
             (folder / ".venv").symlink_to(environment)
         yield folder
-
-
-def _git(git: str, layout: Layout, *arguments: str) -> str | None:
-    """Return what git says in the checkout; None when it fails."""
-    done = subprocess.run(
-        [git, *arguments], cwd=layout.project, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _bytes(path: Path) -> bytes:
@@ -200,10 +192,10 @@ def _built(layout: Layout, folder: Path, firmware: BuiltFirmware, reporter: Repo
             check=False,
         )
     if done.returncode:
-        said = "".join(f"\n    {line}" for line in done.stderr.strip().splitlines()[-_SHOWN_LINES:])
         raise ToolchainError(
             f"the other {firmware.board.name} cannot be built",
-            why=f"its ./invoke build ended with {done.returncode}:{said}",
+            why=f"its ./invoke build ended with {done.returncode}:\n"
+            f"{last_lines(done.stderr, _SHOWN_LINES)}",
             next_step="name another commit, or the folder of a build",
         )
     (other,) = json.loads(done.stdout)["firmwares"]

@@ -21,12 +21,13 @@ from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
 )
-from toolchain.images.faults import known_error, last_lines
+from toolchain.images.faults import LAST_LINES, known_error
 from toolchain.images.leftovers import BASE_PREFIX
 from toolchain.images.registry import transfer, until_silent
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE, site_settings
 from toolchain.layout import Layout
 from toolchain.pins import DebianPins
+from toolchain.quoted import last_lines
 
 PULL_SILENCE_SECONDS = 6
 """How long the engine may say nothing about a pull before the base is bootstrapped instead."""
@@ -207,7 +208,7 @@ def bootstrap(
         text = "".join(said)
         raise known_error(text, f"Debian {debian.suite}") or ImageBuildError(
             f"mmdebstrap ended with {process.returncode}",
-            why=f"it said last:\n{last_lines(text)}",
+            why=f"it said last:\n{last_lines(text, LAST_LINES)}",
             next_step=f"set {DEBIAN_MIRROR_VARIABLE} if your site has a mirror of its own; "
             "inside a container, run that one privileged",
         )

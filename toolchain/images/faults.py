@@ -14,6 +14,7 @@ from toolchain.errors import (
     ToolchainError,
 )
 from toolchain.images.site import DEBIAN_MIRROR_VARIABLE
+from toolchain.quoted import last_lines
 
 LAST_LINES = 6
 WAYS_OUT = (
@@ -128,12 +129,6 @@ def is_transient(said: str) -> bool:
     return bool(_TRANSIENT.search(said)) and not any(rule.search(said) for rule in blocked)
 
 
-def last_lines(said: str, count: int = LAST_LINES) -> str:
-    """Return the last ``count`` lines that are not empty, indented."""
-    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
-    return "\n".join(f"    {line[:300]}" for line in lines[-count:])
-
-
 def _mismatch(said: str, purpose: str) -> DigestMismatchError:
     expected = re.search(r"Expected\s+(?:sha256\s+)?([0-9a-f]{64})", said) or re.search(
         r"Hashes of expected file:\s+(?:- \S+ \[weak\]\s+)?- SHA256:([0-9a-f]{64})", said
@@ -152,7 +147,7 @@ def _mismatch(said: str, purpose: str) -> DigestMismatchError:
     return DigestMismatchError(
         f"{what} is not what was pinned{digests}",
         why=f"nothing of {purpose} was used and the cache is as it was; the client said last:\n"
-        f"{last_lines(said)}",
+        f"{last_lines(said, LAST_LINES)}",
         next_step="try again; if it stays, compare with another mirror before changing the pin",
     )
 
@@ -170,7 +165,7 @@ def _gone(said: str, purpose: str) -> PinnedPackageGoneError:
         next_step = f"try another index (PIP_INDEX_URL, cargo's configuration), {update}"
     return PinnedPackageGoneError(
         f"{purpose} could not be fetched: a pinned version is no longer offered",
-        why=f"{why}; the client said last:\n{last_lines(said)}",
+        why=f"{why}; the client said last:\n{last_lines(said, LAST_LINES)}",
         next_step=next_step,
     )
 
@@ -185,7 +180,7 @@ def known_error(said: str, purpose: str) -> ToolchainError | None:
     if says_disk_full(said):
         return DiskFullError(
             f"the disk filled up while fetching {purpose}",
-            why=f"the client said last:\n{last_lines(said)}",
+            why=f"the client said last:\n{last_lines(said, LAST_LINES)}",
             next_step="free some space, or put the cache elsewhere with TOOLCHAIN_CACHE",
         )
     if _WRONG_DIGEST.search(said):
@@ -195,7 +190,7 @@ def known_error(said: str, purpose: str) -> ToolchainError | None:
         if rule.search(said) and not (rule is _UNREACHABLE and _ONLY_MISSING.search(said)):
             return NetworkError(
                 f"{purpose} could not be fetched",
-                why=f"{why}; the client said last:\n{last_lines(said)}",
+                why=f"{why}; the client said last:\n{last_lines(said, LAST_LINES)}",
                 next_step=next_step,
             )
     return _gone(said, purpose) if _GONE.search(said) else None
@@ -205,6 +200,6 @@ def fetch_error(said: str, purpose: str) -> ToolchainError:
     """Return the error that fits what a client said, which is about the network if nothing else."""
     return known_error(said, purpose) or NetworkError(
         f"{purpose} could not be fetched",
-        why=f"the client said last:\n{last_lines(said)}",
+        why=f"the client said last:\n{last_lines(said, LAST_LINES)}",
         next_step="check the network, http_proxy, https_proxy and SSL_CERT_FILE",
     )

@@ -24,6 +24,7 @@ from toolchain.errors import RemoteServiceError, ToolchainError
 from toolchain.files import write_atomically
 from toolchain.images import image_name, project_pins
 from toolchain.layout import Layout, project_layout
+from toolchain.quoted import last_lines
 from toolchain.remote.blobs import Blobs
 from toolchain.remote.connection import Connection
 from toolchain.remote.endpoint import Endpoint
@@ -36,6 +37,7 @@ START_SECONDS = 120.0
 STOP_SECONDS = 90.0
 _POLL_SECONDS = 0.2
 _OWN_TOKEN_DAYS = 3650
+_SHOWN_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,10 @@ def launch(paths: KeeperPaths, listen: Listen, slots: int, reporter: Reporter) -
                 break
             time.sleep(_POLL_SECONDS)
     process.terminate()
-    said = paths.log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
+    said = paths.log.read_text(encoding="utf-8", errors="replace")
     raise RemoteServiceError(
         "the service did not start",
-        why="it said last:" + "".join(f"\n    {line}" for line in said),
+        why=f"it said last:\n{last_lines(said, _SHOWN_LINES)}",
         next_step=f"read {paths.log}",
     )
 
