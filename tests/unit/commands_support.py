@@ -21,7 +21,7 @@ from tests.unit.image_support import with_record
 from toolchain.actions import OutputOf, Step
 from toolchain.actions.action import prepare_action
 from toolchain.actions.action_cache import ActionCache, ActionResult
-from toolchain.actions.runner import order
+from toolchain.actions.graph import order
 from toolchain.boards import Board, find_board
 from toolchain.digest import Digest
 from toolchain.layout import Layout

@@ -9,7 +9,7 @@ import pytest
 
 from model.kernels import KERNELS
 from toolchain.actions import OutputOf, Step
-from toolchain.actions.runner import order
+from toolchain.actions.graph import order
 from toolchain.layout import project_layout
 from toolchain.pipeline.host_build import (
     HOST_LIBRARY,

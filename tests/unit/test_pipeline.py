@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.commands_support import EDGE, copy_project
 from toolchain.actions import OutputOf, Step
 from toolchain.actions.action import prepare_action
-from toolchain.actions.runner import order
+from toolchain.actions.graph import order
 from toolchain.boards import Board
 from toolchain.digest import Digest
 from toolchain.errors import UsageError

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from toolchain.actions import Step
-from toolchain.actions.runner import order
+from toolchain.actions.graph import order
 from toolchain.boards import find_board
 from toolchain.layout import Layout, project_layout
 from toolchain.models import MODELS

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from pathlib import PurePosixPath
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from toolchain.actions.action import PreparedAction, prepare_action
 from toolchain.actions.action_cache import ActionCache, ActionResult
 from toolchain.actions.executor import Executor, SharedCache
+from toolchain.actions.graph import order, references
 from toolchain.actions.history import History, changes
 from toolchain.actions.model import (
     OutputOf,
     PlannedStep,
     RunRecord,
     Step,
-    StepGraphError,
     StepResult,
 )
+from toolchain.actions.signals import Signals
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
 from toolchain.errors import CancelledError, ToolchainError
@@ -36,40 +34,6 @@ if TYPE_CHECKING:
     from toolchain.console import Reporter
 
 _CLEANUP_SECONDS = 60.0
-
-
-def order(steps: Sequence[Step]) -> TopologicalSorter[str]:
-    """Return a sorter over the names of ``steps``, not yet prepared.
-
-    Raises:
-        StepGraphError: a name stands twice, an input names a step or an output that is not there,
-            or steps wait for each other.
-    """
-    by_name = {step.name: step for step in steps}
-    if len(by_name) != len(steps):
-        names = [step.name for step in steps]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise StepGraphError(f"two steps have the same name: {', '.join(twice)}")
-    graph: dict[str, list[str]] = {}
-    for step in steps:
-        graph[step.name] = sorted({source.step for source in _references(step)})
-        for source in _references(step):
-            if source.step not in by_name:
-                raise StepGraphError(f"step '{step.name}' needs '{source.step}', which is no step")
-            if source.path not in by_name[source.step].outputs:
-                raise StepGraphError(
-                    f"step '{step.name}' needs {source.path} of '{source.step}', which has no such "
-                    "output"
-                )
-    try:
-        tuple(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        raise StepGraphError(f"steps wait for each other: {' <- '.join(error.args[1])}") from error
-    return TopologicalSorter(graph)
-
-
-def _references(step: Step) -> list[OutputOf]:
-    return [source for source in step.inputs.values() if isinstance(source, OutputOf)]
 
 
 @dataclass(frozen=True)
@@ -103,55 +67,6 @@ class _Run:
     goes_on: bool = False
     failures: dict[str, ToolchainError] = field(default_factory=dict)
     finished: dict[Digest, ActionResult] = field(default_factory=dict)
-
-
-class _Signals:
-    """Interrupts and termination, as events of a run, or as an exception where that is wanted.
-
-    An exception at any place of the main thread could leave things half done; an event cannot.
-    """
-
-    def __init__(self, events: queue.SimpleQueue[_Ended | None]) -> None:
-        self._events = events
-        self._raising = False
-        self.stopped = False
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Handle signals inside the block; outside the main thread there is nothing to handle."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {
-            number: signal.getsignal(number)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
-        # Whoever started us with a signal ignored (nohup does) wants it so.
-        taken = [number for number, was in previous.items() if was is not signal.SIG_IGN]
-        try:
-            for number in taken:
-                signal.signal(number, self._handle)
-            yield
-        finally:
-            for number in taken:
-                signal.signal(number, previous[number] or signal.SIG_DFL)
-
-    @contextmanager
-    def raising(self) -> Iterator[None]:
-        """Raise ``KeyboardInterrupt`` inside the block."""
-        self._raising = True
-        try:
-            if self.stopped:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._raising = False
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self.stopped = True
-        if self._raising:
-            raise KeyboardInterrupt
-        self._events.put(None)
 
 
 class Runner:
@@ -261,7 +176,7 @@ class Runner:
     def _run(self, run: _Run) -> _Run:
         self._records = []
         run.sorter.prepare()
-        signals = _Signals(run.events)
+        signals = Signals(lambda: run.events.put(None))
         with signals.installed():
             try:
                 self._loop(run, signals)
@@ -290,7 +205,7 @@ class Runner:
             waits_for = sorted(
                 {
                     source.step
-                    for source in _references(step)
+                    for source in references(step)
                     if planned[source.step].will_run is not False
                 }
             )
@@ -308,7 +223,7 @@ class Runner:
                 known |= _by_reference(name, result.outputs)
         return tuple(planned.values())
 
-    def _loop(self, run: _Run, signals: _Signals) -> None:
+    def _loop(self, run: _Run, signals: Signals) -> None:
         while run.sorter.is_active():
             # What follows on a known step is ready at once, whatever else is running.
             while ready := run.sorter.get_ready():
@@ -330,7 +245,7 @@ class Runner:
                 # All that is left depends on what failed.
                 return
 
-    def _look_up(self, run: _Run, name: str, signals: _Signals) -> None:
+    def _look_up(self, run: _Run, name: str, signals: Signals) -> None:
         action = prepare_action(run.steps[name], run.known)
         result = self._cache.get(action.digest, action.step.outputs)
         if result is not None:
@@ -362,7 +277,7 @@ class Runner:
         else:
             events.put(_Ended(action, result, None, looked_up=True))
 
-    def _start_workers(self, run: _Run, signals: _Signals) -> None:
+    def _start_workers(self, run: _Run, signals: Signals) -> None:
         twins: list[PreparedAction] = []
         while run.pending and len(run.workers) < self._jobs:
             action = run.pending.popleft()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions import OutputOf, Step, Store
+from toolchain.actions.graph import order
 from toolchain.actions.host_executor import replace_places
-from toolchain.actions.runner import order
 from toolchain.digest import Digest
 from toolchain.repro.variations import Conditions
 
