@@ -140,7 +140,6 @@ def docker_runner(engine: Engine, pins: Pins, layout: Layout, reporter: PlainRep
             ensure_image=lambda name: ensure_image(
                 engine, name, layout=layout, pins=pins, reporter=reporter
             ),
-            cpus=None,
             reporter=reporter,
         )
 

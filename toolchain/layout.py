@@ -57,6 +57,36 @@ class Layout:
         return self.cache / "sandboxes"
 
     @property
+    def checked(self) -> Path:
+        """Size reports of programs that passed their checks, by what was checked."""
+        return self.cache / "checked"
+
+    @property
+    def packaged(self) -> Path:
+        """Digests of files for flashing, by what they were made from."""
+        return self.cache / "packaged"
+
+    @property
+    def machines(self) -> Path:
+        """On which processor a network was trained, by the training."""
+        return self.cache / "machines"
+
+    @property
+    def arenas(self) -> Path:
+        """The smallest tensor arenas that were measured, by the firmware."""
+        return self.cache / "arenas"
+
+    @property
+    def trees(self) -> Path:
+        """Trees of TensorFlow Lite Micro as the images have them, unpacked for the host engine."""
+        return self.cache / "tflm"
+
+    @property
+    def memos(self) -> tuple[Path, ...]:
+        """Folders of what was found out or unpacked, and can be again."""
+        return (self.checked, self.packaged, self.machines, self.arenas, self.trees)
+
+    @property
     def engine(self) -> Path:
         """Socket, data and log of the private Docker Engine."""
         return self.cache / "engine"

@@ -87,4 +87,4 @@ def machine_text(layout: Layout, results: Mapping[str, StepResult]) -> str:
 
 
 def _memo(layout: Layout, result: StepResult) -> Path:
-    return layout.cache / "machines" / f"{result.action.sha256}.json"
+    return layout.machines / f"{result.action.sha256}.json"

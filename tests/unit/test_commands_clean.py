@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from toolchain.actions import project_lock
 from toolchain.commands import clean as module
 from toolchain.errors import UsageError
 from toolchain.layout import Layout
+from toolchain.remote.worker import hold_name
 
 Clean = Callable[..., list[str]]
 
@@ -21,7 +23,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
         *(layout.project / "mine", layout.build / "board" / "model" / "file"),
         *(layout.store / "blob", layout.actions / "entry", layout.downloads / "file"),
         *(layout.sandboxes / "left" / "file", layout.engine / "data" / "image"),
-        *(layout.cache / name / "memo" for name in ("checked", "packaged", "machines")),
+        *(layout.cache / name / "memo" for name in ("checked", "packaged", "machines", "arenas", "tflm")),
         layout.cache / "mine",
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,10 +48,20 @@ def test_only_outputs_go_by_default(layout: Layout) -> None:
 
 
 def test_with_the_cache_everything_of_ours_goes_and_nothing_else(layout: Layout) -> None:
-    assert len(clean(cache=True)) == 9
+    assert len(clean(cache=True)) == 11
     assert files_under(layout.project) == {"mine": b"content"}
     left = {name for name in files_under(layout.cache) if not name.startswith("locks/")}
     assert left == {"mine"}
+
+
+def test_nothing_goes_while_a_worker_uses_the_cache(layout: Layout) -> None:
+    descriptor = hold_name("somebody", layout)
+    with pytest.raises(UsageError, match="another command uses the cache"):
+        clean(cache=True)
+    assert (layout.store / "blob").exists()
+    os.close(descriptor)
+    clean(cache=True)
+    assert not layout.store.exists()
 
 
 def test_inputs_in_read_only_folders_go_too(layout: Layout) -> None:

@@ -144,7 +144,7 @@ def measure(layout: Layout) -> tuple[Part, ...]:
         ("step inputs and outputs", layout.store, True),
         ("downloads", layout.downloads, True),
         ("running steps", layout.sandboxes, False),
-        *((name, layout.cache / name, False) for name in ("checked", "packaged", "machines")),
+        *((folder.name, folder, False) for folder in layout.memos),
         ("private engine", private_paths(layout).folder, False),
     ):
         found = [status for _, status in _files(folder)]
@@ -157,6 +157,8 @@ def measure(layout: Layout) -> tuple[Part, ...]:
 
 
 def _read(layout: Layout, now: float) -> _Contents:
+    from toolchain.images.downloads import INCOMING_PREFIX
+
     found = _Contents()
     for level in sorted(_levels(layout.actions)):
         for path, status in _files(level):
@@ -173,7 +175,7 @@ def _read(layout: Layout, now: float) -> _Contents:
         used = status.st_ctime if status.st_ctime <= now else 0.0
         found.blobs[path.name] = (path, status.st_size, used)
     for path, status in _files(layout.downloads):
-        if path.parent == layout.downloads and not path.name.startswith("incoming-"):
+        if path.parent == layout.downloads and not path.name.startswith(INCOMING_PREFIX):
             found.downloads[path] = (_aged(path, status, now), status.st_size)
     return found
 

@@ -26,6 +26,7 @@ class Capture:
         log: file that gets all of it.
         progress: called now and then with the last line.
         gone: exceptions of the stream that mean that the command has gone.
+        both: end of what it wrote to both outputs; ``errors``: to standard error.
         failure: why the log could not be written.
     """
 

@@ -2,7 +2,7 @@
 
 What a command can reach is its image (read-only), its inputs (read-only), ``/out`` and a tmpfs on
 ``/tmp``. It has no network, no capability, no way to gain privileges and no power of root; memory,
-processes, time and CPUs are limited.
+processes and time are limited.
 """
 
 from __future__ import annotations
@@ -106,8 +106,6 @@ class DockerExecutor:
         reporter: told about what earlier, killed runs left behind.
         rootless: whether the engine runs without root.
         ensure_image: makes an image of that name available or raises; by default it must be there.
-        cpus: how many CPUs all processes of one command may use together; ``None`` for all.
-        on_close: called once by ``close``.
 
     Raises:
         EngineUnavailableError: the engine does not answer.
@@ -122,8 +120,6 @@ class DockerExecutor:
         *,
         rootless: bool = False,
         ensure_image: Callable[[str], object] | None = None,
-        cpus: float | None = None,
-        on_close: Callable[[], None] | None = None,
     ) -> None:
         self._api = client.api
         self._layout = layout
@@ -131,8 +127,6 @@ class DockerExecutor:
         self._reporter = reporter
         self._owner = command_owner(rootless=rootless)
         self._ensure_image = ensure_image or self._require_image
-        self._cpus = cpus
-        self._on_close = on_close
         self._guard = threading.Lock()
         self._cancelled = False
         self._running: set[str] = set()
@@ -181,11 +175,8 @@ class DockerExecutor:
             self._remove(name)
 
     def close(self) -> None:
-        """End what runs, and let go of the engine."""
+        """End what runs."""
         self.cancel()
-        if self._on_close is not None:
-            on_close, self._on_close = self._on_close, None
-            on_close()
 
     def _log(self, step: Step) -> Path:
         return log_path(self._layout, step.name)
@@ -239,7 +230,6 @@ class DockerExecutor:
             mem_limit=step.memory_bytes,
             memswap_limit=step.memory_bytes,
             pids_limit=step.pids,
-            nano_cpus=int(self._cpus * 1e9) if self._cpus else None,
             ulimits=[docker.types.Ulimit(name="core", soft=0, hard=0)],
             log_config=docker.types.LogConfig(type="none"),
             init=True,

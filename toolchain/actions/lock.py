@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.errors import CancelledError
+from toolchain.flock import try_exclusive
 from toolchain.layout import Layout
 
 if TYPE_CHECKING:
@@ -91,23 +92,10 @@ def only_user(layout: Layout) -> Iterator[bool]:
     """
     descriptor = _in_use[_users_path(layout)]
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield try_exclusive(descriptor)
     finally:
         # Trying may have cost the shared lock.
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _acquire(path: Path, reporter: Reporter) -> int:
@@ -117,7 +105,7 @@ def _acquire(path: Path, reporter: Reporter) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             # Not by a call that blocks: a signal just before it would be noticed after it only.
-            while not _try(descriptor):
+            while not try_exclusive(descriptor):
                 if not said:
                     reporter.note(f"waiting for {_holder(descriptor)} to finish with this project")
                     said = True

@@ -6,7 +6,6 @@ folder whose lock is free was left behind by a process that was killed, and may 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +21,7 @@ from toolchain.digest import Digest
 from toolchain.disk import MINIMUM_FREE_BYTES, require_space, space_checked
 from toolchain.errors import StepFailedError
 from toolchain.files import remove_tree
+from toolchain.flock import try_exclusive
 
 _FOLDER_MODE = 0o555
 _LOCK_SUFFIX = ".lock"
@@ -204,11 +204,10 @@ def _try_lock(path: Path, *, create: bool) -> int | None:
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A sweep may have taken the new file for a dead one and removed it.
-        if os.path.samestat(path.stat(), os.fstat(descriptor)):
+        if try_exclusive(descriptor) and os.path.samestat(path.stat(), os.fstat(descriptor)):
             return descriptor
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         pass
     except BaseException:
         os.close(descriptor)

@@ -66,13 +66,13 @@ def _smallest(session: Session, board: Board, model: Model, build_type: BuildTyp
     results, largest = _built_with_room(session, board, model, build_type)
     program = LinkedProgram.of(results[firmware_name(model.application, board, model, build_type)])
     store = session.runner.store
-    Checker(store, session.layout.cache).size(board, program)
+    Checker(store, session.layout).size(board, program)
     measured = measure_arena(
         board,
         store.get(program.image),
         store.path(program.elf),
         largest,
-        session.layout.cache / "arenas",
+        session.layout.arenas,
     )
     if measured is None:
         needed = _estimate(session, model, results)
@@ -96,7 +96,7 @@ def _built_with_room(
         results = built(ARENA_GRANULE)
         name = firmware_name(model.application, board, model, build_type)
         store = session.runner.store
-        report = Checker(store, session.layout.cache).size(board, LinkedProgram.of(results[name]))
+        report = Checker(store, session.layout).size(board, LinkedProgram.of(results[name]))
         size = read_size(store.get(report))
         room = size.ram_available - size.ram_used - size.stack + ARENA_GRANULE
         room -= room % ARENA_GRANULE

@@ -21,6 +21,7 @@ from toolchain.files import write_atomically
 from toolchain.firmware import formats
 from toolchain.firmware.formats import FormatError, find_format
 from toolchain.firmware.size import LayerSize, SizeReport
+from toolchain.layout import Layout
 
 SIZE_SCHEMA = "tinyml-toolchain/size/1"
 
@@ -52,11 +53,11 @@ class Checker:
 
     Attributes:
         store: has them.
-        cache: the user's cache folder.
+        layout: where it is remembered what was checked.
     """
 
     store: Store
-    cache: Path
+    layout: Layout
 
     def size(self, board: Board, program: LinkedProgram) -> Digest:
         """Check a linked firmware and return the digest of its size report.
@@ -71,7 +72,7 @@ class Checker:
                 [SIZE_SCHEMA, board.model_dump_json(), *map(str, (elf, image, link_map))]
             ).encode()
         )
-        memo = self.cache / "checked" / key.sha256
+        memo = self.layout.checked / key.sha256
         try:
             report = Digest.of_bytes(memo.read_bytes())
             if self.store.contains(report):
@@ -103,7 +104,7 @@ class Checker:
         parts = [name, _code_of_formats(), board.model_dump_json()]
         parts += [f"{path} {digest}" for path, digest in sorted(inputs.items())]
         key = Digest.of_bytes("\n".join(parts).encode())
-        memo = self.cache / "packaged" / key.sha256
+        memo = self.layout.packaged / key.sha256
         try:
             sha256, _, size = memo.read_text(encoding="ascii").partition("/")
             made = Digest(sha256, int(size))

@@ -77,7 +77,7 @@ def publish_firmware(
     board, model, build_type = program.board, program.model, program.build_type
     application = model.application
     linked = LinkedProgram.of(results[firmware_name(application, board, model, build_type)])
-    checker = Checker(store, session.layout.cache)
+    checker = Checker(store, session.layout)
     size_json = checker.size(board, linked)
     elf = PurePosixPath(f"{application}.elf")
     files = {elf: linked.elf, elf.with_suffix(".map"): linked.link_map, SIZE: size_json}

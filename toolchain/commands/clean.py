@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from toolchain.console import Reporter
 from toolchain.errors import UsageError
+from toolchain.flock import try_exclusive
 from toolchain.layout import Layout, project_layout
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _cache_folders(layout: Layout) -> list[Path]:
         layout.store,
         layout.actions,
         layout.sandboxes,
-        *(layout.cache / name for name in ("checked", "packaged", "machines")),
+        *layout.memos,
         private_paths(layout).run,
         layout.engine,
     ]
@@ -156,14 +156,12 @@ def _unused_cache(layout: Layout) -> Iterator[None]:
     with ExitStack() as stack:
         for path in [*locks, *([users] if users.exists() else [])]:
             guard = stack.enter_context(path.open("a"))
-            try:
-                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_exclusive(guard):
                 raise UsageError(
                     f"another command uses the cache {layout.cache}",
                     why="all checkouts of this user share it",
                     next_step="wait until that command has ended, and run this one again",
-                ) from None
+                )
         if engine.folder.exists():
             stop(engine)
         yield

@@ -146,7 +146,7 @@ def _verify(
     store, model = session.runner.store, firmware.model
     name = firmware_name(model.test_application, firmware.board, model, firmware.build_type)
     program = LinkedProgram.of(results[name])
-    Checker(store, session.layout.cache).size(firmware.board, program)
+    Checker(store, session.layout).size(firmware.board, program)
     test = simulate(
         SimulationRequest(
             board=firmware.board,

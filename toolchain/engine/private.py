@@ -25,6 +25,7 @@ from typing import IO
 
 from toolchain.console import Reporter
 from toolchain.errors import EngineUnavailableError
+from toolchain.flock import try_exclusive
 from toolchain.layout import Layout
 
 START_SECONDS = 60.0
@@ -142,20 +143,16 @@ def private_engine(
             yield paths.socket
         finally:
             with _exclusive(paths.folder / "start.lock", reporter):
-                try:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    fcntl.flock(users, fcntl.LOCK_UN)
-                else:
+                if try_exclusive(users):
                     stop(paths)
+                else:
+                    fcntl.flock(users, fcntl.LOCK_UN)
 
 
 @contextmanager
 def _exclusive(path: Path, reporter: Reporter) -> Iterator[None]:
     with path.open("a") as guard:
-        try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_exclusive(guard):
             with reporter.activity("another command starts or stops the private Docker Engine"):
                 fcntl.flock(guard, fcntl.LOCK_EX)
         yield

@@ -96,7 +96,7 @@ def pinned_tree(layout: Layout, pins: Pins, environ: Mapping[str, str] = os.envi
     image = PinnedTree(IMAGE_TREE, IMAGE_LICENCE)
     if _is_pinned(image, layout, pins):
         return image
-    place = layout.cache / "tflm" / pins.tflm.sha256[:24]
+    place = layout.trees / pins.tflm.sha256[:24]
     kept = PinnedTree(place / "tree", place / "doc")
     if not _is_pinned(kept, layout, pins):
         _make(kept, place, layout, pins, environ)

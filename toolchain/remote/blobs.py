@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -309,7 +310,7 @@ class Blobs:
         self._count(received=digest.size_bytes)
 
     def _append(self, target: Any, digest: Digest, request: Any, **how: Any) -> None:
-        with _gone(digest):
+        with _told_when_gone(digest):
             for answer in self._bytes.Read(request, **how):
                 target.write(answer.data)
                 if target.tell() > digest.size_bytes:
@@ -319,7 +320,7 @@ class Blobs:
         target.seek(0)
         target.truncate()
         expander = zstandard.ZstdDecompressor().decompressobj()
-        with _gone(digest):
+        with _told_when_gone(digest):
             for answer in self._bytes.Read(request, **how):
                 try:
                     target.write(expander.decompress(answer.data))
@@ -340,18 +341,15 @@ def missing_in(error: grpc.RpcError) -> bool:
     return status_of(error) is grpc.StatusCode.NOT_FOUND
 
 
-class _gone:  # noqa: N801 - reads as the statement that it is
-    """Turns a service's "not found" into ``BlobGoneError``."""
-
-    def __init__(self, digest: Digest) -> None:
-        self._digest = digest
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, grpc.RpcError) and missing_in(error):
-            raise BlobGoneError(f"{self._digest} is not in its store") from error
+@contextmanager
+def _told_when_gone(digest: Digest) -> Iterator[None]:
+    """Turn a service's "not found" into ``BlobGoneError``."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        if missing_in(error):
+            raise BlobGoneError(f"{digest} is not in its store") from error
+        raise
 
 
 def _corrupt(digest: Digest, size: int) -> UnusableResultError:

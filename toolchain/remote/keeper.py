@@ -6,7 +6,6 @@ A private engine lives as long as somebody uses it; this is who does.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -22,6 +21,7 @@ from toolchain.console import PlainReporter, Reporter
 from toolchain.engine import open_engine
 from toolchain.errors import RemoteServiceError, ToolchainError
 from toolchain.files import write_atomically
+from toolchain.flock import try_exclusive
 from toolchain.images import image_name, project_pins
 from toolchain.layout import Layout, project_layout
 from toolchain.quoted import last_lines
@@ -121,12 +121,9 @@ def is_held(lock: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_exclusive(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 def endpoint_of(listen: Listen) -> Endpoint:
@@ -213,9 +210,7 @@ def main(text: str) -> int:
     layout, reporter = project_layout(), PlainReporter()
     paths = keeper_paths(layout)
     descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_exclusive(descriptor):
         reporter.warning("another keeper runs already")
         return RemoteServiceError.exit_code
     try:

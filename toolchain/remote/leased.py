@@ -6,7 +6,6 @@ and its paths must stay in their folders.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ from toolchain.errors import (
     StepTimeoutError,
     ToolchainError,
 )
+from toolchain.flock import try_exclusive
 from toolchain.layout import Layout
 from toolchain.remote.blobs import BlobGoneError, BlobRefusedError, Blobs
 from toolchain.remote.connection import reason_of
@@ -322,18 +322,10 @@ def _one_at_a_time(layout: Layout, action: Digest, cancelled: Callable[[], bool]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        while not _locked(descriptor):
+        while not try_exclusive(descriptor):
             if cancelled():
                 raise CancelledError("cancelled while another slot ran the same action")
             time.sleep(_LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

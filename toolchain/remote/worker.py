@@ -7,7 +7,6 @@ learn whether its action is still wanted.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -17,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import grpc
 from buildgrid.common.protos.google.devtools.remoteworkers.v1test2 import bots_pb2, bots_pb2_grpc
@@ -28,13 +26,11 @@ from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.actions.lock import project_lock
 from toolchain.disk import MINIMUM_FREE_BYTES, free_bytes
 from toolchain.errors import CancelledError, UsageError, WorkerError
+from toolchain.flock import try_exclusive
 from toolchain.layout import Layout
 from toolchain.remote.blobs import Blobs
 from toolchain.remote.connection import REFUSALS, Connection, reason_of, service_error, status_of
 from toolchain.remote.leased import Leased, LeaseEnd, Workplace
-
-if TYPE_CHECKING:
-    pass
 
 HEARTBEAT_SECONDS = 3.0
 POLL_SECONDS = 20.0
@@ -88,15 +84,13 @@ def hold_name(name: str, layout: Layout) -> int:
     path = layout.cache / "locks" / f"worker-{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_exclusive(descriptor):
         os.close(descriptor)
         raise WorkerError(
             f"a worker called {name} runs here already",
             why="two with one name would take each other's work",
             next_step="give this one another name with --name, or more --slots to that one",
-        ) from None
+        )
     return descriptor
 
 

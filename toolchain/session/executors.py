@@ -127,7 +127,6 @@ class Executors:
             ensure_image=lambda name: ensure_image(
                 docker, name, layout=layout, pins=pins, reporter=reporter
             ),
-            cpus=None,
             reporter=reporter,
         )
 
