@@ -23,7 +23,10 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
         *(layout.project / "mine", layout.build / "board" / "model" / "file"),
         *(layout.store / "blob", layout.actions / "entry", layout.downloads / "file"),
         *(layout.sandboxes / "left" / "file", layout.engine / "data" / "image"),
-        *(layout.cache / name / "memo" for name in ("checked", "packaged", "machines", "arenas", "tflm")),
+        *(
+            layout.cache / name / "memo"
+            for name in ("checked", "packaged", "machines", "arenas", "tflm")
+        ),
         layout.cache / "mine",
     ):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ from toolchain.images.definition import (
     kind_of,
 )
 from toolchain.images.fetch import Fetcher
-from toolchain.images.inputs import BuildInputs, image_inputs
+from toolchain.images.inputs import FETCH_BYTES, BuildInputs, image_inputs
 from toolchain.images.making import engine_faults, making_images
 from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry, pull_image
 from toolchain.images.site import site_settings
@@ -50,13 +50,13 @@ NEEDED_BYTES: Mapping[Kind, int] = {
 
 PURPOSES: Mapping[Kind, str] = {
     "base": "Debian, which the others stand on",
-    "train": "Python with TensorFlow, 400 MB to fetch",
-    "cross": "the Arm compiler and TensorFlow Lite Micro, 600 MB to fetch",
-    "host": "a compiler for this computer, which judges your own model's firmware, 60 MB to fetch",
-    "notebook": "Jupyter, 60 MB to fetch",
-    "service": "BuildGrid and PostgreSQL, for remote execution, 140 MB to fetch",
+    "train": "Python with TensorFlow",
+    "cross": "the Arm compiler and TensorFlow Lite Micro",
+    "host": "a compiler for this computer, which judges your own model's firmware",
+    "notebook": "Jupyter",
+    "service": "BuildGrid and PostgreSQL, for remote execution",
 }
-"""What each image is for, told when it is made; fetched is only what is not there yet."""
+"""What each image is for, told when it is made."""
 
 
 def ensure_image(
@@ -159,7 +159,10 @@ class _Maker:
         if self._pull(kind, name, content):
             return name
         if kind != "base":
-            self.reporter.note(f"the {kind} image is made now, once: {PURPOSES[kind]}")
+            self.reporter.note(
+                f"the {kind} image is made now, once: {PURPOSES[kind]}, about "
+                f"{FETCH_BYTES[kind] / 1e6:.0f} MB to fetch"
+            )
         definition = image_definition(kind, self.pins)
         parent = self.ensure(definition.parent) if definition.parent else ""
         self._require_space(kind)

@@ -19,6 +19,7 @@ from toolchain.images import debian
 from toolchain.images.container import OUT, FetchContainer, open_fetch_container
 from toolchain.images.downloads import Downloads, mismatch
 from toolchain.images.faults import WAYS_OUT
+from toolchain.images.progress import Progress
 from toolchain.images.site import CARGO_CONFIG_IN_CONTAINER, Site
 from toolchain.layout import Layout
 from toolchain.pins import (
@@ -89,7 +90,8 @@ class Fetcher:
         known = self._known(key, lambda files: agree_with_pins(files, packages))
         if known is not None:
             return known
-        with self._open("fetching Debian packages") as (container, said):
+        expected = sum(pin.size for pin in packages.values())
+        with self._open("fetching Debian packages", expected) as (container, said):
             for name, pin in packages.items():
                 # apt takes what it finds there when it is right, and asks for the rest only.
                 if self._downloads.is_intact(pin.digest):
@@ -147,7 +149,12 @@ class Fetcher:
         self.lists[key] = files
 
     def python_files(
-        self, image: PythonImagePins, lock_text: bytes, lock: tuple[LockedRequirement, ...]
+        self,
+        image: PythonImagePins,
+        lock_text: bytes,
+        lock: tuple[LockedRequirement, ...],
+        *,
+        expected_bytes: int = 0,
     ) -> dict[str, Files]:
         """Return what an image with Python is built from: ``system``, ``build`` and ``wheels``.
 
@@ -155,6 +162,7 @@ class Fetcher:
             image: its packages.
             lock_text: the hash lock, as pip reads it.
             lock: the same, parsed.
+            expected_bytes: about how much there is to fetch; 0 where that is not known.
 
         Raises:
             NetworkError: mirror or index does not answer.
@@ -175,7 +183,7 @@ class Fetcher:
                 found[name] = known
         if found.keys() == keys.keys():
             return found
-        with self._open("fetching Python and its wheels") as (container, said):
+        with self._open("fetching Python and its wheels", expected_bytes) as (container, said):
             debian.update_index(container, self._pins.debian.suite, said)
             system = debian.download(container, dict.fromkeys(image.system_packages), said)
             names = {path.name for path in system}
@@ -205,7 +213,7 @@ class Fetcher:
         """
         if self._downloads.is_intact(pin.digest):
             return pin.digest
-        with self._open(f"fetching the crate {pin.crate}") as (container, said):
+        with self._open(f"fetching the crate {pin.crate}", pin.size) as (container, said):
             debian.update_index(container, self._pins.debian.suite, said)
             debian.install(container, self._pins.fetch.cargo_packages, said)
             return download_crate(container, pin, self._downloads, said)
@@ -214,14 +222,18 @@ class Fetcher:
         return () if self._site.certificates else self._pins.fetch.pip_packages
 
     @contextmanager
-    def _open(self, text: str) -> Iterator[tuple[FetchContainer, debian.Said]]:
+    def _open(
+        self, text: str, expected_bytes: int = 0
+    ) -> Iterator[tuple[FetchContainer, debian.Said]]:
         with (
             self._reporter.activity(text) as activity,
             open_fetch_container(
                 self._engine, self._base, self._layout, self._site, network=self._network
             ) as container,
         ):
-            yield container, activity.update
+            progress = Progress(container.out, expected_bytes, activity.update)
+            with progress.watched():
+                yield container, progress.said
 
 
 def _choose_pinned(out: Path, packages: Mapping[str, FilePin]) -> dict[Path, frozenset[str] | None]:
@@ -316,6 +328,8 @@ def download_wheels(
     """
     container.write_file("/opt/requirements.lock", lock[0])
     folder = container.out / "wheels"
+    # What arrives is seen here while it does.
+    (container.out / "partial").mkdir(exist_ok=True)
     container.run(
         [
             *(f"{_PIP_VENV}/bin/pip", "download", "--require-hashes", "--only-binary", ":all:"),
@@ -330,6 +344,7 @@ def download_wheels(
             *("--dest", f"{OUT}/wheels", "--requirement", "/opt/requirements.lock"),
         ],
         "the Python wheels",
+        environment={"TMPDIR": f"{OUT}/partial"},
         said=said,
     )
     accepted = _accepted(lock[1])

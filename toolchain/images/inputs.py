@@ -11,6 +11,16 @@ from toolchain.images.fetch import Fetcher
 from toolchain.layout import Layout
 from toolchain.pins import Pins, parse_lock
 
+FETCH_BYTES: Mapping[Kind, int] = {
+    "base": 40_000_000,
+    "train": 400_000_000,
+    "cross": 600_000_000,
+    "host": 60_000_000,
+    "notebook": 60_000_000,
+    "service": 140_000_000,
+}
+"""About how much is fetched for each image, as it was measured; told while it is."""
+
 
 @dataclass(frozen=True)
 class BuildInputs:
@@ -63,7 +73,8 @@ def _host(fetcher: Fetcher, pins: Pins) -> BuildInputs:
 def _python(fetcher: Fetcher, kind: Kind, layout: Layout, pins: Pins) -> BuildInputs:
     name, image = PYTHON_LOCKS[kind], python_image(kind, pins)
     lock = (layout.project / name).read_bytes()
-    parts = fetcher.python_files(image, lock, parse_lock(lock.decode("utf-8"), name))
+    locked = parse_lock(lock.decode("utf-8"), name)
+    parts = fetcher.python_files(image, lock, locked, expected_bytes=FETCH_BYTES[kind])
     large = {
         f"{folder}/{file}": digest
         for folder, files in parts.items()
