@@ -16,6 +16,8 @@ import sys
 import tarfile
 import tempfile
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 EXIT_CODE = 8
@@ -79,6 +81,22 @@ def extract_wheels(bundle: Path, folder: Path) -> None:
         ) from error
 
 
+@contextmanager
+def bundled_wheels() -> Iterator[Path | None]:
+    """Yield a folder with the wheels of the offline bundle that is set; None where none is.
+
+    Raises:
+        EnvironmentSetupError: it is no bundle, or damaged.
+    """
+    bundle = os.environ.get(BUNDLE_VARIABLE)
+    if not bundle:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="tinyml-wheels-") as folder:
+        extract_wheels(Path(bundle), Path(folder))
+        yield Path(folder)
+
+
 def install(environment: Path, lock: Path, wheels: Path | None = None) -> None:
     """Install exactly what ``lock`` lists into ``environment`` and remember that it was done.
 
@@ -126,13 +144,8 @@ def make(environment: Path, lock: Path) -> None:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if is_current(environment, lock):
             return
-        bundle = os.environ.get(BUNDLE_VARIABLE)
-        if not bundle:
-            _make_anew(environment, lock, None)
-            return
-        with tempfile.TemporaryDirectory(prefix="tinyml-wheels-") as folder:
-            extract_wheels(Path(bundle), Path(folder))
-            _make_anew(environment, lock, Path(folder))
+        with bundled_wheels() as wheels:
+            _make_anew(environment, lock, wheels)
 
 
 def _make_anew(environment: Path, lock: Path, wheels: Path | None) -> None:

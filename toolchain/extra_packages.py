@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from contextlib import nullcontext
 
 from toolchain import environment
 from toolchain.console import Reporter
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.layout import project_layout
+from toolchain.pins.locks import BUNDLED_LOCKS
 
 
 def require_packages(lock: str, module: str, reporter: Reporter) -> None:
@@ -36,8 +38,9 @@ def require_packages(lock: str, module: str, reporter: Reporter) -> None:
     if environment.is_current(place, path):
         return
     try:
-        with reporter.activity(f"installing {path.name}"):
-            environment.install(place, path)
+        bundled = environment.bundled_wheels() if lock in BUNDLED_LOCKS else nullcontext(None)
+        with reporter.activity(f"installing {path.name}"), bundled as wheels:
+            environment.install(place, path, wheels)
     except environment.EnvironmentSetupError as error:
         raise ToolchainError(str(error)) from error
     importlib.invalidate_caches()

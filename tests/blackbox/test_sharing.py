@@ -93,6 +93,15 @@ def bundle(built: Checkout, layout: Layout, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+_INSTALL_REMOTE = """
+from toolchain.console import make_reporter
+from toolchain.extra_packages import require_packages
+from toolchain.pins import REMOTE_LOCK
+require_packages(REMOTE_LOCK, "grpc", make_reporter(quiet=True))
+import grpc
+import buildgrid.common
+"""
+
 _LOAD_BASE = """
 from pathlib import Path
 import sys
@@ -146,6 +155,8 @@ def test_a_machine_without_network_has_all_it_needs_in_a_bundle(
     done = run("./invoke", "targets", "--json")
     assert done.returncode == 0, done.stderr
     assert "making .venv" in done.stderr
+    done = run(".venv/bin/python", "-c", _INSTALL_REMOTE)
+    assert done.returncode == 0, done.stderr
     if os.environ.get(FULL_VARIABLE) != "1":
         done = run(".venv/bin/python", "-c", _LOAD_BASE)
         assert done.returncode == 0, done.stderr

@@ -13,7 +13,8 @@ from toolchain.console import Reporter
 from toolchain.digest import Digest
 from toolchain.errors import NetworkError
 from toolchain.layout import Layout, project_layout
-from toolchain.pins import HOST_LOCK, Pins
+from toolchain.pins import Pins
+from toolchain.pins.locks import BUNDLED_LOCKS
 from toolchain.quoted import last_lines
 
 DEFAULT_NAME = "tinyml-toolchain-bundle.tar"
@@ -63,7 +64,7 @@ def make_bundle(reporter: Reporter, out: Path | None = None) -> MadeBundle:
             tempfile.TemporaryDirectory(dir=layout.cache, prefix=BASE_PREFIX) as folder,
         ):
             lists, files = fetch_inputs(engine, base, layout=layout, pins=pins, reporter=reporter)
-            wheels = _host_wheels(layout, pins, Path(folder) / "wheels", reporter)
+            wheels = _wheels(layout, pins, Path(folder) / "wheels", reporter)
             archive = Path(folder) / BASE
             save_base(engine, base, archive)
             every = {item for names in lists.values() for item in names.values()} | files
@@ -82,33 +83,37 @@ def make_bundle(reporter: Reporter, out: Path | None = None) -> MadeBundle:
     return MadeBundle(path, Digest.of_file(path), len(every) + len(wheels))
 
 
-def _host_wheels(layout: Layout, pins: Pins, folder: Path, reporter: Reporter) -> list[Path]:
+def _wheels(layout: Layout, pins: Pins, folder: Path, reporter: Reporter) -> list[Path]:
     """Download what ``./invoke`` needs, for each Python that it runs on, with pip.
 
     Raises:
         NetworkError: pip could not download it; it checks each file against the lock.
     """
-    lock = layout.project / HOST_LOCK
     folder.mkdir()
-    with reporter.activity(f"fetching {HOST_LOCK}") as activity:
-        for python in pins.host.python:
-            activity.update(f"for Python {python}")
-            done = subprocess.run(
-                [
-                    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
-                    *("--disable-pip-version-check", "--require-hashes", "--no-deps"),
-                    *("--only-binary", ":all:", "--python-version", python),
-                    *("--dest", str(folder), "--requirement", str(lock)),
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode != 0:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise NetworkError(
-                    f"{HOST_LOCK} could not be fetched for Python {python}",
-                    why=f"pip said last:\n{last_lines(done.stderr, _SHOWN_LINES)}",
-                    next_step="check the network, PIP_INDEX_URL, PIP_CERT and HTTPS_PROXY",
-                )
+    for name in BUNDLED_LOCKS:
+        with reporter.activity(f"fetching {name}") as activity:
+            for python in pins.host.python:
+                activity.update(f"for Python {python}")
+                _download(layout.project / name, python, folder)
     return sorted(folder.iterdir())
+
+
+def _download(lock: Path, python: str, folder: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
+            *("--disable-pip-version-check", "--require-hashes", "--no-deps"),
+            *("--only-binary", ":all:", "--python-version", python),
+            *("--dest", str(folder), "--requirement", str(lock)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise NetworkError(
+            f"{lock.name} could not be fetched for Python {python}",
+            why=f"pip said last:\n{last_lines(done.stderr, _SHOWN_LINES)}",
+            next_step="check the network, PIP_INDEX_URL, PIP_CERT and HTTPS_PROXY",
+        )

@@ -17,6 +17,9 @@ TRAIN_LOCK = "docker/train.lock"
 NOTEBOOK_LOCK = "docker/notebook.lock"
 SERVICE_LOCK = "docker/service.lock"
 
+BUNDLED_LOCKS = (HOST_LOCK, REMOTE_LOCK)
+"""Locks of this machine's Python whose wheels are in an offline bundle."""
+
 
 @dataclass(frozen=True)
 class LockedRequirement:
