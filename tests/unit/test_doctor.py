@@ -16,6 +16,7 @@ from toolchain.doctor import checks
 from toolchain.doctor.bundle import private_words, support_bundle
 from toolchain.doctor.checks import CHECKS, Surroundings, examine
 from toolchain.doctor.finding import Finding
+from toolchain.doctor.network import Asked, ask_image_registry, ask_mirror
 from toolchain.errors import PinsError
 from toolchain.flashing.host import SerialPort, this_host
 from toolchain.layout import Layout
@@ -34,6 +35,8 @@ def about(tmp_path: Path) -> Surroundings:
         now=lambda: checks.EARLIEST + 1,
         disk=lambda _path: 20_000_000_000,
         run=lambda _command: True,
+        ask_mirror=lambda *_: Asked("answers"),
+        ask_image_registry=lambda *_: Asked("answers", "it has them"),
     )
 
 
@@ -139,8 +142,41 @@ def test_a_registry_that_does_not_answer_hinders_only_what_is_not_there(
     assert findings == {
         "Python packages": "note",
         "Rust crates": "unknown",
-        "Debian packages": "unknown",
+        "Debian packages": "ok",
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "words"),
+    [
+        (Asked("answers"), "ok", "the mirror answers"),
+        (Asked("not asked", "there is no engine"), "unknown", "not asked: there is no engine"),
+        (Asked("does not answer", "no route"), "note", "the mirror does not answer"),
+    ],
+)
+def test_what_the_mirror_said_is_told(
+    about: Surroundings, asked: Asked, state: str, words: str
+) -> None:
+    findings = found("registries", replace(about, ask_mirror=lambda *_: asked))
+    (finding,) = (each for each in findings if each.check == "Debian packages")
+    assert (finding.state, finding.what) == (state, words)
+    assert (finding.cure != "") == (state == "note")
+
+
+def test_a_registry_of_images_is_asked_where_one_is_named(about: Surroundings) -> None:
+    assert "images of others" not in states(found("registries", about))
+    named = {**about.environ, "TOOLCHAIN_REGISTRY": "registry.example:5000"}
+    findings = found("registries", replace(about, environ=named))
+    (finding,) = (each for each in findings if each.check == "images of others")
+    assert (finding.state, finding.what) == ("ok", "the registry answers; it has them")
+
+
+def test_without_an_engine_neither_is_asked(about: Surroundings) -> None:
+    for ask in (ask_mirror, ask_image_registry):
+        environ = {**about.environ, "TOOLCHAIN_REGISTRY": "registry.example:5000"}
+        asked = ask(about.layout, environ)
+        assert asked.answer == "not asked"
+        assert "engine" in asked.why
 
 
 @pytest.mark.parametrize(("may", "state"), [(True, "ok"), (False, "note")])

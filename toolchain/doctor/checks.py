@@ -13,8 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolchain.doctor.finding import Finding
+from toolchain.doctor.network import Asked, ask_image_registry, ask_mirror
 from toolchain.errors import ToolchainError
 from toolchain.flashing.host import Host, this_host
+from toolchain.images.sharing import REGISTRY_VARIABLE
 from toolchain.layout import Layout
 
 FIRST_BUILD_BYTES = 12_000_000_000
@@ -28,6 +30,7 @@ EARLIEST = 1767225600.0
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _NETWORK_SECONDS = 20
+_NETWORK_CURE = "check proxy and certificates; what is in the cache, or in a bundle, needs none"
 
 
 def _succeeds(command: Sequence[str]) -> bool:
@@ -53,6 +56,7 @@ class Surroundings:
         now: seconds since 1970.
         disk: path to total and free bytes of its file system.
         run: runs a program and returns whether it ended with success.
+        ask_mirror: asks Debian's mirror; ``ask_image_registry`` a registry of images.
     """
 
     layout: Layout
@@ -62,6 +66,8 @@ class Surroundings:
     now: Callable[[], float] = time.time
     disk: Callable[[Path], int] = field(default=lambda path: shutil.disk_usage(path).free)
     run: Callable[[Sequence[str]], bool] = _succeeds
+    ask_mirror: Callable[[Layout, Mapping[str, str]], Asked] = ask_mirror
+    ask_image_registry: Callable[[Layout, Mapping[str, str]], Asked] = ask_image_registry
 
 
 Check = Callable[[Surroundings], Iterator[Finding]]
@@ -235,7 +241,7 @@ def cache(about: Surroundings) -> Iterator[Finding]:
 
 
 def registries(about: Surroundings) -> Iterator[Finding]:
-    """Ask each kind of registry through its own client."""
+    """Ask each kind of registry through the client that making an image uses."""
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "0")
     clients = {
         "Python packages": (*pip, "--timeout", "8", "index", "versions", "pip"),
@@ -252,11 +258,20 @@ def registries(about: Surroundings) -> Iterator[Finding]:
                 name,
                 "note",
                 "the registry does not answer",
-                "check proxy and certificates; what is in the cache, or in a bundle, needs none",
+                _NETWORK_CURE,
             )
+    yield _asked("Debian packages", "the mirror", about.ask_mirror(about.layout, about.environ))
+    if about.environ.get(REGISTRY_VARIABLE):
+        answer = about.ask_image_registry(about.layout, about.environ)
+        yield _asked("images of others", "the registry", answer)
 
-    what = "not asked: a container asks the mirror when an image is made"
-    yield Finding("Debian packages", "unknown", what)
+
+def _asked(check: str, who: str, asked: Asked) -> Finding:
+    if asked.answer == "answers":
+        return Finding(check, "ok", f"{who} answers" + (f"; {asked.why}" if asked.why else ""))
+    if asked.answer == "not asked":
+        return Finding(check, "unknown", f"not asked: {asked.why}")
+    return Finding(check, "note", f"{who} does not answer", _NETWORK_CURE, asked.why)
 
 
 def _answers(about: Surroundings, command: Sequence[str]) -> bool:

@@ -32,6 +32,8 @@ from toolchain.images.site import Site
 from toolchain.layout import Layout
 
 ATTEMPTS = 3
+"""How often a client is run while its faults may pass."""
+
 OUT = "/out"
 # Ends a container whose command was killed before it could remove it.
 _LIFETIME_SECONDS = 3600
@@ -64,6 +66,7 @@ class FetchContainer:
         *,
         environment: Mapping[str, str] | None = None,
         said: Callable[[str], None] | None = None,
+        once: bool = False,
     ) -> str:
         """Run one client, again after a transient fault, and return what it said.
 
@@ -72,6 +75,7 @@ class FetchContainer:
             purpose: what it fetches, for messages.
             environment: further variables.
             said: told each line.
+            once: give up at the first fault, also where it may pass.
 
         Raises:
             NetworkError: it could not reach its server.
@@ -86,7 +90,7 @@ class FetchContainer:
 
         try:
             for attempt in Retrying(
-                stop=stop_after_attempt(ATTEMPTS),
+                stop=stop_after_attempt(1 if once else ATTEMPTS),
                 wait=wait_exponential(multiplier=1, max=5),
                 retry=retry_if_exception(lambda error: isinstance(error, _TransientError)),
                 before_sleep=note,

@@ -25,6 +25,11 @@ _APT = (
     *("-o", "Dpkg::Options::=--force-unsafe-io"),
 )
 
+_ONCE = (
+    *("-o", "Acquire::Retries=0"),
+    *("-o", "Acquire::http::Timeout=8", "-o", "Acquire::https::Timeout=8"),
+)
+
 
 def _apt(container: FetchContainer) -> list[str]:
     options = list(_APT)
@@ -34,8 +39,16 @@ def _apt(container: FetchContainer) -> list[str]:
     return options
 
 
-def update_index(container: FetchContainer, suite: str, said: Said | None = None) -> None:
+def update_index(
+    container: FetchContainer, suite: str, said: Said | None = None, *, once: bool = False
+) -> None:
     """Fetch the suite's index; apt checks it against Debian's signing keys.
+
+    Args:
+        container: that fetches.
+        suite: Debian's name of the release.
+        said: told each line of apt.
+        once: give up at the first fault, as who only wants to know whether it can be had.
 
     Raises:
         NetworkError: no mirror answers.
@@ -47,7 +60,8 @@ def update_index(container: FetchContainer, suite: str, said: Said | None = None
         container.run(
             ["find", "/etc/apt/sources.list.d", "-type", "f", "-delete"], "the package sources"
         )
-    container.run([*_apt(container), "update"], "Debian's package index", said=said)
+    command = [*_apt(container), *(_ONCE if once else ()), "update"]
+    container.run(command, "Debian's package index", said=said, once=once)
 
 
 def file_stem(package: str, version: str) -> str:
