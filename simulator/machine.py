@@ -81,6 +81,7 @@ class Machine:
         native_counter: bool = True,
     ) -> None:
         self._board = board
+        self._application = board.application_region
         self._symbols = symbols
         self._engine = engine = Engine(board.core.cpu)
         self._memory = MemoryMap(engine, board, image, stack_pointer)
@@ -408,7 +409,8 @@ class Machine:
             self._counter.limit = self._limit
 
     def _check_without_fpu(self, address: int) -> None:
-        first, second = self._halfword(address), self._halfword(address + 2)
+        code = self._engine.read_memory(address, 4) or self._engine.read_memory(address, 2) or b""
+        first, second = (int.from_bytes(half, "little") for half in (code[:2], code[2:]))
         if is_floating_point(first, second):
             raise RuleBrokenError(
                 "a floating-point instruction ran while the floating-point unit is off",
@@ -416,7 +418,7 @@ class Machine:
                 next_step="enable the FPU in the reset handler: CPACR |= 0xF << 20, then dsb, isb",
                 address=address,
             )
-        if self._board.application_region.contains(address):
+        if self._application.contains(address):
             self._not_floating_point.add(address)
 
     def _at_limit(self, count: int) -> None:

@@ -73,11 +73,14 @@ def require_space(folders: Collection[Path], needed_bytes: int, purpose: str) ->
         free = free_bytes(_existing(folder))
         if free < needed_bytes:
             raise DiskFullError(
-                f"{purpose} needs {needed_bytes / _GB:.1f} GB free and {folder} has "
-                f"{free / _GB:.1f} GB",
+                f"{purpose} needs {_amount(needed_bytes)} free and {folder} has {_amount(free)}",
                 next_step="free some space (docker system df shows the engine's), or put the cache "
                 "elsewhere with TOOLCHAIN_CACHE",
             )
+
+
+def _amount(size_bytes: int) -> str:
+    return f"{size_bytes / _GB:.1f} GB" if size_bytes >= _GB else f"{size_bytes / 1e6:.0f} MB"
 
 
 def _existing(path: Path) -> Path:

@@ -45,7 +45,9 @@ def test_a_full_disk_under_the_cache_is_one_error_and_the_earlier_outputs_stay(
     built: Checkout, containers: Containers, tmp_path: Path, full_to_the_brim: bool
 ) -> None:
     cache = tmp_path / "cache"
-    with small_disk(cache, "90m"):
+    # Room for what is known, and less than a step asks for.
+    known = sum(path.stat().st_blocks for path in built.cache.rglob("*")) // 2
+    with small_disk(cache, f"{known + (55 << 10)}k"):
         shutil.copytree(built.cache, cache, dirs_exist_ok=True)
         copy = built.copy_to(tmp_path / "another clone", cache=cache)
         assert copy.invoke("build", "--target", TARGET).returncode == 0
@@ -54,7 +56,7 @@ def test_a_full_disk_under_the_cache_is_one_error_and_the_earlier_outputs_stay(
         if full_to_the_brim:
             fill(cache / "filler")
         said = failed(copy.invoke("build", "--target", TARGET), 16)
-        assert "the disk is full" in said
+        assert ("the disk is full" if full_to_the_brim else "the step needs") in said
         assert str(cache) in said
         assert copy.outputs() == before
         assert copy.sandboxes() == []

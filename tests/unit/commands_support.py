@@ -86,7 +86,8 @@ def application(lines: Sequence[str], *, times: int = 1) -> bytes:
     function.append(chip.Raw((chip.BX_LR,)))
     calls = (chip.Call(chip.FUNCTIONS),) * times
     banner = chip.Say("hello_world: a tiny one\r\n")
-    image = chip.firmware(*chip.CONSOLE, banner, *calls, functions=function).image
+    # As real firmwares do first; without the FPU every instruction is looked at.
+    image = chip.firmware(*chip.FPU, *chip.CONSOLE, banner, *calls, functions=function).image
     return with_record(EDGE, image)
 
 

@@ -96,6 +96,12 @@ def test_a_board_without_files_for_renode_is_an_error(session: Session, renode: 
         simulate_in_renode(renode, [firmware], 1)
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the image run for some inferences only."""
+    monkeypatch.setattr("toolchain.commands.verify.IMAGE_INFERENCES", 40)
+
+
 def known_to_verify(session: Session, tmp_path: Path) -> tuple[bytes, bytes]:
     image, test = hello_world(), hello_world_test()
     contents = {
@@ -104,11 +110,12 @@ def known_to_verify(session: Session, tmp_path: Path) -> tuple[bytes, bytes]:
         (f"reference {INT8.name}", "reference.json"): reference_json(),
     }
     know(session, steps_of(session, tests=True), contents)
-    says(tmp_path, image, console_of(image, inferences=1000))
+    says(tmp_path, image, console_of(image, inferences=40))
     says(tmp_path, test, console_of(test, until_text="~~~"))
     return image, test
 
 
+@pytest.mark.usefixtures("short")
 def test_verify_counts_the_bytes_that_came_in_both(
     session: Session, renode: Renode, tmp_path: Path
 ) -> None:
@@ -122,6 +129,7 @@ def test_verify_counts_the_bytes_that_came_in_both(
     assert "renode_bytes" not in alone.as_json()
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("which", [0, 1])
 def test_verify_finds_one_byte_that_is_another_in_renode(
     session: Session, renode: Renode, tmp_path: Path, which: int
