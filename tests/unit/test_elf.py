@@ -32,7 +32,7 @@ GOOD = FirmwareElf(
     little_endian=True,
     flags=0x0500_0400,
     entry=RESET,
-    segments=(Segment(LOAD, IMAGE, len(IMAGE)),),
+    segments=(Segment(LOAD, IMAGE),),
     sections=(
         Section(".text", LOAD, len(IMAGE), in_file=True),
         Section(".bss", BOARD.ram.origin, 0x400, in_file=False),
@@ -50,7 +50,7 @@ def elf_file(image: bytes, *, flags: int = 0x0500_0400, machine: int = 40) -> by
 
 def with_words(*words: int) -> tuple[FirmwareElf, bytes]:
     image = struct.pack(f"<{len(words)}I", *words) + IMAGE[4 * len(words) :]
-    return replace(GOOD, segments=(Segment(LOAD, image, len(image)),)), image
+    return replace(GOOD, segments=(Segment(LOAD, image),)), image
 
 
 def test_a_good_firmware_passes() -> None:
@@ -74,7 +74,7 @@ def test_a_real_file_is_read() -> None:
         ({"flags": 0x0400_0400}, "EABI version 5"),
         ({"flags": 0x0500_0200}, "hard-float"),
         ({"entry": RESET + 4}, "not the entry"),
-        ({"segments": (Segment(0, IMAGE, len(IMAGE)),)}, "loads at 0x00000000"),
+        ({"segments": (Segment(0, IMAGE),)}, "loads at 0x00000000"),
         ({"segments": ()}, "loads at"),
     ],
 )
@@ -128,7 +128,7 @@ def test_each_ram_must_hold_what_lies_in_it() -> None:
     good = replace(
         GOOD,
         entry=load + 4 * disco.core.vector_words + 1,
-        segments=(Segment(load, image, len(image)),),
+        segments=(Segment(load, image),),
         sections=(Section(".sram", sram.origin, sram.length, in_file=False),),
     )
     check_firmware(disco, good, image)

@@ -28,12 +28,10 @@ class Segment:
     Attributes:
         load_address: physical address, where its bytes lie in flash.
         data: the bytes in the file.
-        memory_size: bytes occupied at run time.
     """
 
     load_address: int
     data: bytes
-    memory_size: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def read_firmware_elf(data: bytes) -> FirmwareElf:
     try:
         elf = ELFFile(io.BytesIO(data))
         segments = tuple(
-            Segment(each["p_paddr"], each.data(), each["p_memsz"])
+            Segment(each["p_paddr"], each.data())
             for each in elf.iter_segments()
             if each["p_type"] == "PT_LOAD"
         )

@@ -32,7 +32,7 @@ from toolchain.host_tools.compiler_content import (
     compiler_content,
 )
 from toolchain.host_tools.pinned_tree import PinnedTree, pinned_tree
-from toolchain.images.definition import Kind, image_name, kind_of
+from toolchain.images.definition import Kind, image_name, kind_of, name_by_content
 from toolchain.layout import Layout
 from toolchain.pins import TRAIN_LOCK, Pins, normalised, read_lock
 
@@ -42,7 +42,6 @@ UNPINNED = "unpinned"
 _MAIN_PACKAGE = "tensorflow-cpu"
 # What docker/train.Dockerfile removes, because nothing that is run needs it.
 _LEFT_OUT = frozenset({"libclang"})
-_DIGITS = 24
 _COMPILERS: Mapping[Kind, CompilerKind] = {"cross": CROSS, "host": NATIVE}
 _ASK_PYTHON = """
 import importlib.metadata, json, sys
@@ -128,7 +127,7 @@ class HostTools:
             return f"{UNPINNED}/{kind}:missing"
         if tool.pinned:
             return image_name(kind, self._pins, self._layout)
-        return f"{UNPINNED}/{kind}:{tool.fingerprint[:_DIGITS]}"
+        return name_by_content(kind, tool.fingerprint, UNPINNED)
 
     def kind(self, image: str) -> Kind:
         """Return the kind of an image's name, ``image``'s unpinned ones included.

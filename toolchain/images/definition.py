@@ -164,7 +164,12 @@ def image_name(kind: Kind, pins: Pins, layout: Layout) -> str:
         PinsError: a file of the definition cannot be read.
         UsageError: there is no such kind.
     """
-    return f"{REPOSITORY}/{kind}:{image_content(kind, pins, layout)[:_NAME_DIGITS]}"
+    return name_by_content(kind, image_content(kind, pins, layout))
+
+
+def name_by_content(kind: str, sha256: str, repository: str = REPOSITORY) -> str:
+    """Return the name of what stands for a kind of image and has this content."""
+    return f"{repository}/{kind}:{sha256[:_NAME_DIGITS]}"
 
 
 def kind_of(name: str, pins: Pins, layout: Layout) -> Kind:

@@ -26,7 +26,7 @@ from toolchain.errors import (
 )
 from toolchain.firmware.formats import FormatError, file_name
 from toolchain.firmware.formats.stored_zip import read_stored_zip
-from toolchain.images.definition import REPOSITORY
+from toolchain.images.definition import name_by_content
 from toolchain.release.junit import render_junit, verdicts
 from toolchain.release.manifest import (
     MANIFEST,
@@ -44,7 +44,6 @@ from toolchain.release.provenance import render_provenance
 from toolchain.release.sbom import check_sbom
 from toolchain.release.sums import read_sums
 
-_NAME_DIGITS = 24
 _FETCH_AGAIN = "fetch the release again, or make it again with ./invoke package"
 
 
@@ -212,7 +211,7 @@ def _check_manifest(
 def _check_images(manifest: Manifest) -> None:
     names = [image.name for image in manifest.images]
     for image in manifest.images:
-        if image.name != f"{REPOSITORY}/{image.kind}:{image.content_sha256[:_NAME_DIGITS]}":
+        if image.name != name_by_content(image.kind, image.content_sha256):
             raise _invalid(f"{MANIFEST}: {image.name} is not named by its content")
         for section in image.pins:
             if section not in manifest.pins:

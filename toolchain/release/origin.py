@@ -23,6 +23,7 @@ from toolchain.images.definition import (
 from toolchain.models import BuildType, Model
 from toolchain.pins import HOST_LOCK
 from toolchain.release.manifest import ImageRecord, Manifest
+from toolchain.release.members import LICENCES
 from toolchain.session import Session
 
 _PINS: Mapping[Kind, tuple[str, ...]] = {
@@ -31,8 +32,6 @@ _PINS: Mapping[Kind, tuple[str, ...]] = {
     "host": ("cross", "debian", "host_compiler", "tflm"),
 }
 """Sections of ``pins.toml`` by the image that has them in it, also by way of the one below."""
-
-_LICENCES = ("LICENSE", "NOTICE")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _inputs(
 def _others(session: Session, boards: Sequence[Board], kinds: Sequence[Kind]) -> dict[str, Path]:
     """Return what images, checks and simulation are made of, and what is packaged as it is."""
     project = session.layout.project
-    names = {*_LICENCES, *(f"boards/{board.name}/board.toml" for board in boards)}
+    names = {*LICENCES, *(f"boards/{board.name}/board.toml" for board in boards)}
     for kind in kinds:
         definition = image_definition(kind, session.pins)
         names |= {definition.dockerfile, *definition.files}

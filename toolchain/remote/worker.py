@@ -122,7 +122,6 @@ class Slot:
         self._bots = bots_pb2_grpc.BotsStub(connection.channel)
         self._guard = threading.Lock()
         self._draining = False
-        self._aborted = False
         self._poll: grpc.Future | None = None
         self._job: _Job | None = None
         self._lost: deque[float] = deque(maxlen=_LOSSES)
@@ -133,7 +132,6 @@ class Slot:
         """Take nothing more; what runs is finished, or ended when ``abort``."""
         with self._guard:
             self._draining = True
-            self._aborted |= abort
             poll, job = self._poll, self._job
         if poll is not None:
             poll.cancel()
