@@ -26,16 +26,8 @@ from toolchain.images.definition import (
     image_name,
 )
 from toolchain.images.ensure import ensure_image
-from toolchain.images.sharing import (
-    REGISTRY_VARIABLE,
-    SHARED_RECORD,
-    check_registry,
-    known_image,
-    project_record,
-    pull_image,
-    push_image,
-    user_record,
-)
+from toolchain.images.shared_record import SHARED_RECORD, known_image, project_record, user_record
+from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry, pull_image, push_image
 from toolchain.layout import Layout
 from toolchain.pins import DebianPins, Pins
 

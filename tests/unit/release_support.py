@@ -21,7 +21,7 @@ from tests.unit.commands_support import (
     session_in,
     steps_of,
 )
-from toolchain.commands.package import assemble, package_lists
+from toolchain.commands.assembly import assemble, package_lists
 from toolchain.digest import Digest
 from toolchain.firmware.formats.stored_zip import stored_zip
 from toolchain.layout import Layout

@@ -35,7 +35,7 @@ from tests.unit.release_support import (
     with_member,
     write,
 )
-from toolchain.commands.package import chosen_version, package, release_engine
+from toolchain.commands.package import package, release_engine
 from toolchain.commands.reproduce import GivenPaths, reproduce
 from toolchain.digest import Digest
 from toolchain.errors import NotReproducibleError, UsageError, VerificationError
@@ -51,6 +51,7 @@ from toolchain.release.manifest import (
     read_manifest,
 )
 from toolchain.release.sbom import check_sbom, make_sbom
+from toolchain.release.version import chosen_version
 from toolchain.session import EngineChoice
 
 PINS = load_pins(PROJECT / "pins.toml")

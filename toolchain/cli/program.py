@@ -82,7 +82,7 @@ class _Command(Program):
 
     def print_version(self) -> None:
         """Show the version that a release of this checkout would have."""
-        from toolchain.commands.package import chosen_version
+        from toolchain.release.version import chosen_version
 
         root = Path(str(self.args["search-root"].value))
         print(f"{self.name} {chosen_version(root, '')}")

@@ -37,9 +37,9 @@ def package(
 ) -> None:
     """Build, simulate, verify, and put a release of it into dist/: an archive for each board."""
     from toolchain.boards import find_targets
-    from toolchain.commands.package import chosen_version
     from toolchain.commands.package import package as run
     from toolchain.layout import project_layout
+    from toolchain.release.version import chosen_version
     from toolchain.render.basics import shown_path, table
     from toolchain.session import open_session
 

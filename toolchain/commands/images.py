@@ -72,12 +72,8 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
     from toolchain.images import STEP_KINDS, image_name, project_pins
     from toolchain.images.ensure import ensure_image
     from toolchain.images.making import making_images
-    from toolchain.images.sharing import (
-        SHARED_RECORD,
-        check_registry,
-        project_record,
-        push_image,
-    )
+    from toolchain.images.shared_record import SHARED_RECORD, project_record
+    from toolchain.images.sharing import check_registry, push_image
 
     address, layout = check_registry(registry), project_layout()
     pins = project_pins(layout)

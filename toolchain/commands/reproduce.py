@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.boards import find_targets
-from toolchain.commands.package import assemble
+from toolchain.commands.assembly import assemble
 from toolchain.digest import Digest
 from toolchain.errors import NotReproducibleError, UsageError
 from toolchain.firmware.formats import FormatError

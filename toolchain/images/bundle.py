@@ -34,7 +34,8 @@ from toolchain.environment import BUNDLE_VARIABLE
 from toolchain.errors import DigestMismatchError, PinsError, UsageError
 from toolchain.images.downloads import Downloads
 from toolchain.images.leftovers import BASE_PREFIX
-from toolchain.images.sharing import image_problem, project_record
+from toolchain.images.shared_record import project_record
+from toolchain.images.sharing import image_problem
 from toolchain.layout import Layout
 
 SCHEMA = "tinyml-toolchain/bundle/1"

@@ -11,23 +11,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from toolchain.boards import Board, find_board
+from toolchain.boards import find_board
 from toolchain.digest import Digest
 from toolchain.errors import (
-    FirmwareDoesNotFitError,
-    FirmwareInvalidError,
-    ImageRefusedError,
     ReleaseInvalidError,
     UnknownTargetError,
     UsageError,
-    VerificationError,
 )
-from toolchain.firmware.formats import FormatError, file_name
+from toolchain.firmware.formats import FormatError
 from toolchain.firmware.formats.stored_zip import read_stored_zip
 from toolchain.images.definition import name_by_content
-from toolchain.release.junit import render_junit, verdicts
+from toolchain.release.archive_check import ArchiveCheck, invalid
 from toolchain.release.manifest import (
     MANIFEST,
     PROVENANCE,
@@ -39,12 +35,9 @@ from toolchain.release.manifest import (
     archive_stem,
     read_manifest,
 )
-from toolchain.release.members import JUNIT, LICENCES, REFERENCE, junit_suite
 from toolchain.release.provenance import render_provenance
 from toolchain.release.sbom import check_sbom
 from toolchain.release.sums import read_sums
-
-_FETCH_AGAIN = "fetch the release again, or make it again with ./invoke package"
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ def check_release(place: Path, boards: Path) -> CheckedRelease:
     _check_names(files, sums, folder, only)
     for name in sorted(files.keys() - {SUMS}):
         if Digest.of_bytes(files[name]).sha256 != sums[name]:
-            raise _invalid(f"{name} is not what {SUMS} says", _detail(name, files))
+            raise invalid(f"{name} is not what {SUMS} says", _detail(name, files))
     manifest = _manifest(files[MANIFEST])
     _check_manifest(manifest, files, sums)
     _check_sidecars(manifest, files)
@@ -105,10 +98,6 @@ def members_of(archive: Archive, data: bytes) -> Mapping[str, bytes]:
     return {name.removeprefix(prefix): content for name, content in members.items()}
 
 
-def _invalid(what: str, why: str = "") -> ReleaseInvalidError:
-    return ReleaseInvalidError(f"the release is not valid: {what}", why=why, next_step=_FETCH_AGAIN)
-
-
 def _folder(place: Path) -> tuple[Path, str]:
     if place.is_dir():
         return place, ""
@@ -127,7 +116,7 @@ def _read(folder: Path, only: str) -> dict[str, bytes]:
         path = folder / name
         if path.is_symlink() or not path.is_file():
             problem = "is no regular file" if path.exists() else "is missing"
-            raise _invalid(f"{name} {problem} in {folder}")
+            raise invalid(f"{name} {problem} in {folder}")
         files[name] = path.read_bytes()
     return files
 
@@ -136,20 +125,20 @@ def _sums(data: bytes) -> Mapping[str, str]:
     try:
         return read_sums(data)
     except ValueError as error:
-        raise _invalid(f"{SUMS}: {error}") from error
+        raise invalid(f"{SUMS}: {error}") from error
 
 
 def _check_names(
     files: Mapping[str, bytes], sums: Mapping[str, str], folder: Path, only: str
 ) -> None:
     for name in sorted(files.keys() - sums.keys() - {SUMS}):
-        raise _invalid(f"{SUMS} does not name {name}")
+        raise invalid(f"{SUMS} does not name {name}")
     missing = sums.keys() - files.keys()
     if SUMS in sums:
-        raise _invalid(f"{SUMS} names itself")
+        raise invalid(f"{SUMS} names itself")
     for name in sorted(missing):
         if not only:
-            raise _invalid(f"{name} is missing in {folder}, and {SUMS} names it")
+            raise invalid(f"{name} is missing in {folder}, and {SUMS} names it")
 
 
 def _detail(name: str, files: Mapping[str, bytes]) -> str:
@@ -174,14 +163,14 @@ def _manifest(data: bytes) -> Manifest:
     try:
         return read_manifest(data)
     except ValueError as error:
-        raise _invalid(f"{MANIFEST}: {error}") from error
+        raise invalid(f"{MANIFEST}: {error}") from error
 
 
 def _check_manifest(
     manifest: Manifest, files: Mapping[str, bytes], sums: Mapping[str, str]
 ) -> None:
     def refuse(problem: str) -> ReleaseInvalidError:
-        return _invalid(f"{MANIFEST}: {problem}")
+        return invalid(f"{MANIFEST}: {problem}")
 
     boards = [each.board for each in manifest.archives]
     if boards != sorted(set(boards)):
@@ -199,12 +188,12 @@ def _check_manifest(
         raise refuse(f"the list of components is called {manifest.sbom.path}, not {SBOM}")
     named = {each.path for each in manifest.archives} | (SIDECARS - {SUMS})
     for name in sorted(named ^ sums.keys()):
-        raise _invalid(f"{MANIFEST} and {SUMS} do not agree on whether {name} is in the release")
+        raise invalid(f"{MANIFEST} and {SUMS} do not agree on whether {name} is in the release")
     recorded = {each.path: each.digest for each in manifest.archives}
     recorded[SBOM] = manifest.sbom.digest
     for name, digest in recorded.items():
         if name in files and Digest.of_bytes(files[name]) != digest:
-            raise _invalid(f"{name} is not what {MANIFEST} says", _detail(name, files))
+            raise invalid(f"{name} is not what {MANIFEST} says", _detail(name, files))
     _check_images(manifest)
 
 
@@ -212,18 +201,18 @@ def _check_images(manifest: Manifest) -> None:
     names = [image.name for image in manifest.images]
     for image in manifest.images:
         if image.name != name_by_content(image.kind, image.content_sha256):
-            raise _invalid(f"{MANIFEST}: {image.name} is not named by its content")
+            raise invalid(f"{MANIFEST}: {image.name} is not named by its content")
         for section in image.pins:
             if section not in manifest.pins:
-                raise _invalid(f"{MANIFEST}: the pins '{section}' of {image.name} are missing")
+                raise invalid(f"{MANIFEST}: the pins '{section}' of {image.name} are missing")
     if len(set(names)) != len(names):
-        raise _invalid(f"{MANIFEST}: an image is there twice")
+        raise invalid(f"{MANIFEST}: an image is there twice")
     steps = [step.name for step in manifest.steps]
     if steps != sorted(set(steps)):
-        raise _invalid(f"{MANIFEST}: its steps are not in order, or one is there twice")
+        raise invalid(f"{MANIFEST}: its steps are not in order, or one is there twice")
     for step in manifest.steps:
         if step.image not in names:
-            raise _invalid(f"{MANIFEST}: the image of the step '{step.name}' is not listed")
+            raise invalid(f"{MANIFEST}: the image of the step '{step.name}' is not listed")
 
 
 def _check_sidecars(manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -233,14 +222,14 @@ def _check_sidecars(manifest: Manifest, files: Mapping[str, bytes]) -> None:
             place = first_difference(json.loads(expected), json.loads(files[PROVENANCE]))
         except (ValueError, RecursionError):
             place = ""
-        raise _invalid(
+        raise invalid(
             f"{PROVENANCE} and {MANIFEST} do not say the same",
             f"they differ in {place}" if place else "",
         )
     try:
         check_sbom(files[SBOM], manifest.version, manifest.model, manifest.images)
     except ValueError as error:
-        raise _invalid(f"{SBOM}: {error}") from error
+        raise invalid(f"{SBOM}: {error}") from error
 
 
 def first_difference(one: Any, other: Any, place: str = "") -> str:
@@ -266,138 +255,18 @@ def _check_archive(manifest: Manifest, archive: Archive, data: bytes, boards: Pa
     try:
         members = members_of(archive, data)
     except FormatError as error:
-        raise _invalid(f"{archive.path}: {error}") from error
+        raise invalid(f"{archive.path}: {error}") from error
     recorded = {each.path: each.digest for each in archive.files}
     for name in sorted(recorded.keys() | members.keys()):
         if name not in members or name not in recorded:
             where = MANIFEST if name in recorded else archive.path
-            raise _invalid(f"{archive.path}: only {where} has {name}")
+            raise invalid(f"{archive.path}: only {where} has {name}")
         if Digest.of_bytes(members[name]) != recorded[name]:
-            raise _invalid(f"{archive.path}: {name} is not what {MANIFEST} says")
+            raise invalid(f"{archive.path}: {name} is not what {MANIFEST} says")
     try:
         board = find_board(boards, archive.board)
     except UnknownTargetError as error:
-        raise _invalid(
+        raise invalid(
             f"{archive.path} is for a board that this checkout does not have", str(error.what)
         ) from error
-    _ArchiveCheck(manifest, archive, board, members).run()
-
-
-@dataclass(frozen=True)
-class _ArchiveCheck:
-    """What is in one archive, against each other and against its board."""
-
-    manifest: Manifest
-    archive: Archive
-    board: Board
-    members: Mapping[str, bytes]
-
-    def run(self) -> None:
-        application = self.manifest.model.application
-        formats = {file_name(application, name): name for name in self.board.package.formats}
-        wanted = {
-            *(*formats, f"{application}.bin", f"{application}.elf", f"{application}.map"),
-            *(f"{self.manifest.model.name}.tflite", REFERENCE, JUNIT, "FLASHING.md", *LICENCES),
-            *("size.json", "simulation.json", "verify.json"),
-        }
-        for name in sorted(wanted - self.members.keys()):
-            raise self._invalid(name, "it is missing")
-        self._check_image(application)
-        self._check_origin(application)
-        self._check_reports(application)
-
-    def _invalid(self, name: str, problem: str, why: str = "") -> ReleaseInvalidError:
-        return _invalid(f"{self.archive.path}: {name}: {problem}", why)
-
-    def _check_image(self, application: str) -> None:
-        from toolchain.firmware.elf import check_firmware, read_firmware_elf
-        from toolchain.firmware.formats.arduino_library import check_library, read_archive
-        from toolchain.flashing.image_check import check_image
-
-        image = self.members[f"{application}.bin"]
-        if Digest.of_bytes(image).sha256 != self.archive.image_sha256:
-            raise self._invalid(f"{application}.bin", f"it is not the image that {MANIFEST} names")
-        for kind in self.board.package.formats:
-            name = file_name(application, kind)
-            try:
-                if kind == "arduino_library":
-                    read_stored_zip(self.members[name])
-                    check_library(read_archive(self.members[name]))
-                elif check_image(self.board, kind, self.members[name], name) != image:
-                    raise FormatError(f"it holds another image than {application}.bin")
-            except (ValueError, LookupError) as error:
-                raise self._invalid(name, str(error)) from error
-            except ImageRefusedError as error:
-                raise self._invalid(name, error.what, error.why) from error
-        name = f"{application}.elf"
-        try:
-            check_firmware(self.board, read_firmware_elf(self.members[name]), image)
-        except (FirmwareInvalidError, FirmwareDoesNotFitError) as error:
-            raise self._invalid(name, error.what, error.why) from error
-
-    def _check_origin(self, application: str) -> None:
-        """Check that the files are what the steps made, and the licences the project's."""
-        model, digests = self.manifest.model, self._digests()
-        tflite = f"{model.name}.tflite"
-        if digests[tflite] != model.sha256:
-            raise self._invalid(tflite, f"it is not the model that {MANIFEST} names")
-        made = {step.name: step.outputs for step in self.manifest.steps}
-        linked = f"firmware {application} {self.board.name} {model.name} {self.manifest.build_type}"
-        sources = {
-            **{
-                f"{application}{end or '.elf'}": (linked, f"bin/{application}{end}")
-                for end in ("", ".bin", ".map")
-            },
-            REFERENCE: (f"reference {model.name}", REFERENCE),
-        }
-        for name, (step, output) in sources.items():
-            if made.get(step, {}).get(output) != digests[name]:
-                raise self._invalid(
-                    name, f"it is not what the step '{step}' made, as {MANIFEST} tells of it"
-                )
-        for name in LICENCES:
-            if self.manifest.sources.get(name) != digests[name]:
-                raise self._invalid(name, f"it is not the project's that {MANIFEST} names")
-
-    def _check_reports(self, application: str) -> None:
-        model, digests = self.manifest.model, self._digests()
-        common = {"target": self.board.name, "image_sha256": self.archive.image_sha256}
-        run = {"model": model.name, "build_type": self.manifest.build_type}
-        wanted: Mapping[str, Mapping[str, object]] = {
-            "size.json": {**common, "elf_sha256": digests[f"{application}.elf"]},
-            "simulation.json": common | run,
-            "verify.json": {**common, **run, "passed": True},
-            REFERENCE: {"model": model.name, "model_sha256": model.sha256},
-        }
-        for name, fields in wanted.items():
-            report = self._json(name)
-            for field, value in fields.items():
-                if (type(report.get(field)), report.get(field)) != (type(value), value):
-                    raise self._invalid(name, f"'{field}' is {report.get(field)!r}, not {value!r}")
-        try:
-            found = verdicts(
-                self.members["verify.json"],
-                self.members["simulation.json"],
-                self.members[REFERENCE],
-            )
-        except (VerificationError, ValueError, LookupError, TypeError) as error:
-            raise self._invalid(
-                "simulation.json", f"it cannot be compared with {REFERENCE}", str(error)
-            ) from error
-        for each in found:
-            if each.failure:
-                raise self._invalid("simulation.json", f"{each.name}: {each.failure}")
-        if self.members[JUNIT] != render_junit(junit_suite(self.board.name, model.name), found):
-            raise self._invalid(JUNIT, "it does not follow from the reports")
-
-    def _json(self, name: str) -> Mapping[str, object]:
-        try:
-            document = json.loads(self.members[name])
-        except (ValueError, RecursionError) as error:
-            raise self._invalid(name, "it is no JSON", str(error)) from error
-        if not isinstance(document, dict):
-            raise self._invalid(name, "it is no report")
-        return cast(Mapping[str, object], document)
-
-    def _digests(self) -> Mapping[str, str]:
-        return {each.path: each.sha256 for each in self.archive.files}
+    ArchiveCheck(manifest, archive, board, members).run()
