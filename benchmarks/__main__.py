@@ -18,8 +18,8 @@ from benchmarks.checkout import BareMake, Checkout
 from benchmarks.measure import Budget, Measurement, Side, measure
 from toolchain.console import PlainReporter
 from toolchain.engine import open_engine
-from toolchain.images import image_name, project_pins
-from toolchain.images.ensure import ensure_image
+from toolchain.images import project_pins
+from toolchain.images.ensure import ensure_images
 from toolchain.layout import project_layout
 from toolchain.render.basics import table
 
@@ -137,9 +137,9 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
         open_engine(layout, reporter) as engine,
     ):
-        cross = image_name("cross", pins, layout)
-        for image in (image_name("train", pins, layout), cross):
-            ensure_image(engine, image, layout=layout, pins=pins, reporter=reporter)
+        cross, _ = ensure_images(
+            engine, ("cross", "train"), layout=layout, pins=pins, reporter=reporter
+        )
         checkout = Checkout.copy(layout.project, Path(folder), engine.address.url)
         checkout.invoke(*BUILD, "all")
         workspace = Path(folder) / "workspace"

@@ -23,9 +23,9 @@ from toolchain.console import VERBOSE_VARIABLE, PlainReporter
 from toolchain.engine import Engine, open_engine
 from toolchain.errors import EngineUnavailableError
 from toolchain.files import remove_tree
-from toolchain.images import Kind, image_name, project_pins
+from toolchain.images import Kind, project_pins
 from toolchain.images.downloads import Downloads
-from toolchain.images.ensure import ensure_image
+from toolchain.images.ensure import ensure_images
 from toolchain.images.fetch import Fetcher
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout, project_layout
@@ -97,9 +97,11 @@ def make_image(
     engine: Engine, pins: Pins, layout: Layout, reporter: PlainReporter
 ) -> Callable[[Kind], str]:
     def make(kind: Kind) -> str:
-        name = image_name(kind, pins, layout)
-        ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
-        return name
+        # Nearly all tests need both of these, which are made side by side.
+        pair: tuple[Kind, ...] = ("train", "cross")
+        others = pair if kind in pair else ()
+        names = ensure_images(engine, (kind, *others), layout=layout, pins=pins, reporter=reporter)
+        return names[0]
 
     return make
 
@@ -137,8 +139,8 @@ def docker_runner(engine: Engine, pins: Pins, layout: Layout, reporter: PlainRep
             layout,
             store,
             rootless=engine.rootless,
-            ensure_image=lambda name: ensure_image(
-                engine, name, layout=layout, pins=pins, reporter=reporter
+            ensure_images=lambda names: ensure_images(
+                engine, names, layout=layout, pins=pins, reporter=reporter
             ),
             reporter=reporter,
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from tests.containers.images_support import start_python, wait_for, work_left
 from tests.containers.sandbox_support import SilentReporter
 from toolchain.digest import Digest
 from toolchain.engine import Engine
-from toolchain.errors import CacheCorruptError, ImageBuildError
-from toolchain.images import image_name
+from toolchain.errors import CacheCorruptError, CancelledError, ImageBuildError
+from toolchain.images import Kind, image_name
 from toolchain.images.build import build_image
+from toolchain.images.cancellation import Cancellation
 from toolchain.images.definition import KIND_LABEL, RECORD_FOLDER, WORK_LABEL
 from toolchain.images.downloads import Downloads
 from toolchain.images.inputs import BuildInputs
@@ -59,6 +62,7 @@ def build(
     *,
     small: Mapping[str, bytes] | None = None,
     large: Mapping[str, Digest] | None = None,
+    cancellation: Cancellation | None = None,
 ) -> None:
     dockerfile = (STAGES + script).encode()
     build_image(
@@ -69,6 +73,7 @@ def build(
         parent=base,
         layout=layout,
         reporter=SilentReporter(),
+        cancellation=cancellation,
     )
 
 
@@ -168,6 +173,7 @@ from pathlib import Path
 from toolchain.console import PlainReporter
 from toolchain.engine import open_engine
 from toolchain.images.build import build_image
+from toolchain.images.cancellation import Cancellation
 from toolchain.images.inputs import BuildInputs
 from toolchain.layout import Layout
 layout = Layout(Path.cwd(), Path(sys.argv[1]))
@@ -223,6 +229,45 @@ def test_what_a_killed_build_left_is_removed_by_the_next_command(
 
     wait_for(all_is_removed)
     assert not exists(engine, name)
+
+
+@pytest.mark.parametrize(
+    "script", ["RUN sleep 600.25\n", "RUN sleep 600.25 & wait\n"], ids=["one", "child"]
+)
+def test_a_build_in_another_thread_can_be_ended(
+    engine: Engine, base_image: str, own: Layout, name: str, script: str
+) -> None:
+    cancellation, raised = Cancellation(), list[Exception]()
+
+    def run() -> None:
+        try:
+            build(engine, own, base_image, name, script, cancellation=cancellation)
+        except ImageBuildError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(lambda: any("sleep 600.25" in line for line in running_commands(engine)))
+    cancellation.cancel()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert raised
+    wait_for(lambda: not any("sleep 600.25" in line for line in running_commands(engine)))
+    assert not exists(engine, name)
+    with making_images(engine, own, SilentReporter()):
+        pass
+
+
+def test_a_build_that_was_called_off_before_its_answer_is_not_waited_for(
+    engine: Engine, base_image: str, own: Layout, name: str
+) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(CancelledError):
+        build(engine, own, base_image, name, "RUN sleep 600\n", cancellation=cancellation)
+    assert not exists(engine, name)
+    with making_images(engine, own, SilentReporter()):
+        pass
 
 
 def running_commands(engine: Engine) -> list[str]:
@@ -290,7 +335,7 @@ def test_two_commands_make_an_image_once_and_of_the_same_bytes(
     makefile.write_text(makefile.read_text() + "# of a test\n")
     name = image_name("cross", pins, checkout)
     assert name != cross_image
-    give_downloads(layout, checkout, pins)
+    give_downloads(layout, checkout)
     try:
         makers = [
             start_python(_ENSURE, str(checkout.project), str(checkout.cache), environ=environ)
@@ -313,15 +358,60 @@ def test_two_commands_make_an_image_once_and_of_the_same_bytes(
     assert work_left(engine, checkout) == []
 
 
-def give_downloads(source: Layout, target: Layout, pins: Pins) -> None:
+_ENSURE_TWO = """
+import sys
+from pathlib import Path
+from toolchain.console import PlainReporter
+from toolchain.engine import open_engine
+from toolchain.images import project_pins
+from toolchain.images.ensure import ensure_images
+from toolchain.layout import Layout
+layout = Layout(Path(sys.argv[1]), Path(sys.argv[2]))
+with open_engine(layout, PlainReporter()) as engine:
+    ensure_images(
+        engine, ["cross", "train"], layout=layout, pins=project_pins(layout),
+        reporter=PlainReporter(),
+    )
+"""
+
+
+def test_an_interruption_ends_two_images_that_are_made_side_by_side(
+    engine: Engine,
+    pins: Pins,
+    layout: Layout,
+    make_image: Callable[[Kind], str],
+    environ: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    checkout = Layout(tmp_path / "checkout", tmp_path / "cache")
+    for path in ("pins.toml", "docker", "tflm/image"):
+        source, target = layout.project / path, checkout.project / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    for kind in ("cross", "train"):
+        dockerfile = checkout.project / f"docker/{kind}.Dockerfile"
+        text = dockerfile.read_text().replace("COPY ", "RUN sleep 600.75\nCOPY ", 1)
+        dockerfile.write_text(text)
+        assert image_name(kind, pins, checkout) != make_image(kind)
+    give_downloads(layout, checkout)
+    maker = start_python(_ENSURE_TWO, str(checkout.project), str(checkout.cache), environ=environ)
+    wait_for(lambda: sum("sleep 600.75" in line for line in running_commands(engine)) == 2)
+    maker.send_signal(signal.SIGINT)
+    _, said = maker.communicate(timeout=60)
+    assert "KeyboardInterrupt" in said
+    wait_for(lambda: not any("sleep 600.75" in line for line in running_commands(engine)))
+    with making_images(engine, checkout, SilentReporter()):
+        assert work_left(engine, checkout) == []
+
+
+def give_downloads(source: Layout, target: Layout) -> None:
     """Link what is downloaded already, so that a build need not fetch it again."""
-    (target.downloads / "lists").mkdir(parents=True)
-    known = Downloads(source.downloads)
-    for digest in (*(pin.digest for pin in pins.cross.packages.values()), pins.tflm.digest):
-        if known.is_intact(digest):
-            os.link(known.path(digest), target.downloads / digest.sha256)
-    for path in (source.downloads / "lists").glob("*.json"):
-        shutil.copyfile(path, target.downloads / "lists" / path.name)
+    shutil.copytree(
+        source.downloads,
+        target.downloads,
+        copy_function=os.link,
+        ignore=shutil.ignore_patterns("incoming-*"),
+    )
 
 
 def read_record(engine: Engine, image: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -59,13 +59,13 @@ class HostExecutor:
         self._guard = threading.Lock()
         self._cancelled = False
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self.prepared: list[str] = []
+        self.prepared: list[tuple[str, ...]] = []
         self.ran: list[str] = []
         self.spans: dict[str, tuple[float, float]] = {}
         self.closed = False
 
-    def prepare(self, image: str) -> None:
-        self.prepared.append(image)
+    def prepare(self, images: Collection[str]) -> None:
+        self.prepared.append(tuple(images))
 
     def run(self, action: PreparedAction, progress: Callable[[str], None]) -> Execution:
         step, started = action.step, time.monotonic()

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,8 +159,16 @@ def test_images_are_prepared_once_each_and_only_for_what_runs(bench: _Bench) -> 
         shell("x", 'touch "$OUT/out"', {P("1"): b""}, image="image:2"),
         shell("y", 'touch "$OUT/out"', {P("2"): b""}, image="image:2"),
     )
-    assert [executor.prepared for executor in bench.executors] == [["image:1"], ["image:2"]]
+    assert [executor.prepared for executor in bench.executors] == [[("image:1",)], [("image:2",)]]
     assert all(executor.closed for executor in bench.executors)
+
+
+def test_the_images_of_all_that_can_run_now_are_asked_for_together(bench: _Bench) -> None:
+    ready = [shell(name, 'touch "$OUT/out"', image=f"image:{name}") for name in ("a", "b")]
+    later = shell("c", 'touch "$OUT/out"', {P("x"): OutputOf("a", P("out"))}, image="image:c")
+    bench.run(*ready, later, jobs=1)
+    (executor,) = bench.executors
+    assert executor.prepared == [("image:a", "image:b"), ("image:c",)]
 
 
 def test_the_first_failure_ends_the_rest_and_is_raised_once(bench: _Bench) -> None:
@@ -328,8 +337,8 @@ def test_a_source_that_changes_meanwhile_is_noticed(bench: _Bench, tmp_path: Pat
     source.write_bytes(b"1")
 
     class Meddling(HostExecutor):
-        def prepare(self, image: str) -> None:
-            del image
+        def prepare(self, images: Collection[str]) -> None:
+            del images
             source.write_bytes(b"2")
 
     runner = Runner(bench.layout, lambda: Meddling(bench.layout, runner.store), bench.reporter, 1)

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -105,7 +105,8 @@ class DockerExecutor:
         store: where inputs come from and outputs go.
         reporter: told about what earlier, killed runs left behind.
         rootless: whether the engine runs without root.
-        ensure_image: makes an image of that name available or raises; by default it must be there.
+        ensure_images: makes images of these names available or raises; by default they must be
+            there.
 
     Raises:
         EngineUnavailableError: the engine does not answer.
@@ -119,22 +120,22 @@ class DockerExecutor:
         reporter: Reporter,
         *,
         rootless: bool = False,
-        ensure_image: Callable[[str], object] | None = None,
+        ensure_images: Callable[[Collection[str]], object] | None = None,
     ) -> None:
         self._api = client.api
         self._layout = layout
         self._store = store
         self._reporter = reporter
         self._owner = command_owner(rootless=rootless)
-        self._ensure_image = ensure_image or self._require_image
+        self._ensure_images = ensure_images or self._require_images
         self._guard = threading.Lock()
         self._cancelled = False
         self._running: set[str] = set()
         self._remove_leftovers()
 
-    def prepare(self, image: str) -> None:
-        """Make ``image`` available."""
-        self._ensure_image(image)
+    def prepare(self, images: Collection[str]) -> None:
+        """Make ``images`` available."""
+        self._ensure_images(images)
 
     def run(self, action: PreparedAction, progress: Callable[[str], None]) -> Execution:
         """Run ``action`` in a new container; see ``Executor.run``.
@@ -325,13 +326,14 @@ class DockerExecutor:
         except (docker.errors.DockerException, requests.exceptions.RequestException):
             return
 
-    def _require_image(self, image: str) -> None:
-        try:
-            self._api.inspect_image(image)  # type: ignore[no-untyped-call]
-        except docker.errors.ImageNotFound as error:
-            raise _image_missing(image) from error
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise _unreachable(error) from error
+    def _require_images(self, images: Collection[str]) -> None:
+        for image in images:
+            try:
+                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
+            except docker.errors.ImageNotFound as error:
+                raise _image_missing(image) from error
+            except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+                raise _unreachable(error) from error
 
     def _remove_leftovers(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -32,11 +32,11 @@ class Execution:
 class Executor(Protocol):
     """Runs actions; ``run`` is called from several threads at once."""
 
-    def prepare(self, image: str) -> None:
-        """Make ``image`` available; called by the main thread before the first step that uses it.
+    def prepare(self, images: Collection[str]) -> None:
+        """Make images available; called by the main thread before the first step that uses each.
 
         Raises:
-            ToolchainError: it is not there and cannot be had.
+            ToolchainError: one is not there and cannot be had.
         """
 
     def run(self, action: PreparedAction, progress: Callable[[str], None]) -> Execution:

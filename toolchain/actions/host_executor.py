@@ -19,7 +19,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
@@ -96,13 +96,17 @@ class HostExecutor:
         )
         self._reporter = reporter
 
-    def prepare(self, image: str) -> None:
-        """Find the tools that stand in the place of ``image``.
+    def prepare(self, images: Collection[str]) -> None:
+        """Find the tools that stand in the place of ``images``.
 
         Raises:
             UnpinnedToolError: there are none, or they are others than the pinned ones and are not
                 allowed, or they are others than the step's key names.
         """
+        for image in images:
+            self._find_tool(image)
+
+    def _find_tool(self, image: str) -> None:
         kind = self._tools.kind(image)
         tool = self._tools.tool(kind)
         if tool.pinned:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import PurePosixPath
@@ -279,6 +279,8 @@ class Runner:
 
     def _start_workers(self, run: _Run, signals: Signals) -> None:
         twins: list[PreparedAction] = []
+        # Together, because an executor may make them side by side.
+        images = {action.step.image for action in run.pending}
         while run.pending and len(run.workers) < self._jobs:
             action = run.pending.popleft()
             if action.digest in run.in_flight:
@@ -287,7 +289,7 @@ class Runner:
                 self._finish(run, action, run.finished[action.digest], cached=True)
             else:
                 with signals.raising():
-                    executor = self._executor_for(action.step.image)
+                    executor = self._executor_for(images)
                 if self._explain:
                     reasons = changes(self._history.last(action.step.name), action)
                     self._reporter.step(f"{action.step.name} runs: {'; '.join(reasons)}")
@@ -299,12 +301,12 @@ class Runner:
                 worker.start()
         run.pending.extendleft(reversed(twins))
 
-    def _executor_for(self, image: str) -> Executor:
+    def _executor_for(self, images: Set[str]) -> Executor:
         if self._executor is None:
             self._executor = self._make_executor()
-        if image not in self._prepared_images:
-            self._executor.prepare(image)
-            self._prepared_images.add(image)
+        if missing := images - self._prepared_images:
+            self._executor.prepare(sorted(missing))
+            self._prepared_images |= missing
         return self._executor
 
     def _work(

@@ -38,8 +38,8 @@ def ensure_all_images(reporter: Reporter, *, registry: str = "") -> tuple[Availa
     """
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
-    from toolchain.images import STEP_KINDS, image_name, project_pins
-    from toolchain.images.ensure import ensure_image
+    from toolchain.images import STEP_KINDS, project_pins
+    from toolchain.images.ensure import ensure_images
     from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry
 
     layout = project_layout()
@@ -47,13 +47,13 @@ def ensure_all_images(reporter: Reporter, *, registry: str = "") -> tuple[Availa
     environ = dict(os.environ)
     if registry:
         environ[REGISTRY_VARIABLE] = check_registry(registry)
-    found = []
     with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
-        for kind in STEP_KINDS:
-            name = image_name(kind, pins, layout)
-            ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter, environ=environ)
-            found.append(AvailableImage(name, engine.client.images.get(name).attrs["Size"]))
-    return tuple(found)
+        names = ensure_images(
+            engine, STEP_KINDS, layout=layout, pins=pins, reporter=reporter, environ=environ
+        )
+        return tuple(
+            AvailableImage(name, engine.client.images.get(name).attrs["Size"]) for name in names
+        )
 
 
 def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...]:
@@ -69,8 +69,8 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
     """
     from toolchain.actions import project_lock
     from toolchain.engine import open_engine
-    from toolchain.images import STEP_KINDS, image_name, project_pins
-    from toolchain.images.ensure import ensure_image
+    from toolchain.images import STEP_KINDS, project_pins
+    from toolchain.images.ensure import ensure_images
     from toolchain.images.making import making_images
     from toolchain.images.shared_record import SHARED_RECORD, project_record
     from toolchain.images.sharing import check_registry, push_image
@@ -79,9 +79,8 @@ def push_all_images(reporter: Reporter, registry: str) -> tuple[PushedImage, ...
     pins = project_pins(layout)
     pushed = []
     with project_lock(layout, reporter), open_engine(layout, reporter) as engine:
-        for kind in STEP_KINDS:
-            name = image_name(kind, pins, layout)
-            ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
+        names = ensure_images(engine, STEP_KINDS, layout=layout, pins=pins, reporter=reporter)
+        for kind, name in zip(STEP_KINDS, names, strict=True):
             with making_images(engine, layout, reporter):
                 pushed.append(push_image(engine, address, name, reporter))
             reporter.step(f"{kind} image: pushed to {address}")

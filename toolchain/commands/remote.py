@@ -82,8 +82,8 @@ def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:
     """
     require_packages(REMOTE_LOCK, "grpc", reporter)
     from toolchain.engine import open_engine
-    from toolchain.images import image_name, project_pins
-    from toolchain.images.ensure import ensure_image
+    from toolchain.images import project_pins
+    from toolchain.images.ensure import ensure_images
     from toolchain.remote.hosted import WORKER_KINDS
     from toolchain.remote.keeper import is_held, keeper_paths, launch, read_state
 
@@ -103,9 +103,8 @@ def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:
         )
     pins = project_pins(layout)
     with open_engine(layout, reporter) as engine:
-        for kind in ("service", *(WORKER_KINDS if slots else ())):
-            name = image_name(kind, pins, layout)
-            ensure_image(engine, name, layout=layout, pins=pins, reporter=reporter)
+        kinds = ("service", *(WORKER_KINDS if slots else ()))
+        ensure_images(engine, kinds, layout=layout, pins=pins, reporter=reporter)
         # Launched while the engine is held, so that a private one does not end in between.
         return _status(paths, launch(paths, listen, slots, reporter))
 

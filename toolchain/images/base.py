@@ -14,6 +14,7 @@ from toolchain.console import Reporter, is_verbose
 from toolchain.disk import says_disk_full
 from toolchain.engine.connection import CALL_SECONDS, Engine
 from toolchain.engine.host_packages import install_packages, may_install
+from toolchain.engine.sdk_errors import sdk_errors
 from toolchain.errors import DiskFullError, ImageBuildError
 from toolchain.images.definition import (
     BASE_EPOCH,
@@ -94,11 +95,9 @@ def pull_base(
     Returns:
         Empty when it is there, else why it is not.
     """
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
     repository = debian.registry_image.rpartition(":")[0]
     client = engine.with_timeout(CALL_SECONDS)
+    silent_or_gone: tuple[type[Exception], ...] = (*sdk_errors(), TimeoutError)
     try:
         with reporter.activity(f"pulling {debian.registry_image}") as activity:
             pull = functools.partial(
@@ -118,7 +117,7 @@ def pull_base(
         lines = [f"FROM {repository}@{debian.registry_digest}"]
         lines += [f'LABEL {key}="{value}"' for key, value in labels.items()]
         _build_text(engine, "\n".join(lines), name)
-    except (DockerException, RequestException, TimeoutError) as error:
+    except silent_or_gone as error:
         return str(getattr(error, "explanation", None) or error)[:200]
     finally:
         client.close()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from toolchain.console import Reporter
 from toolchain.disk import says_disk_full
 from toolchain.engine.connection import Engine
+from toolchain.engine.sdk_errors import sdk_errors
 from toolchain.errors import DiskFullError, ImageBuildError
+from toolchain.images.cancellation import Cancellation
 from toolchain.images.context import context_stream
 from toolchain.images.definition import KIND_LABEL
 from toolchain.images.downloads import Downloads
@@ -34,6 +38,7 @@ def build_image(
     parent: str,
     layout: Layout,
     reporter: Reporter,
+    cancellation: Cancellation | None = None,
 ) -> None:
     """Build an image without network and name it when it is complete.
 
@@ -45,9 +50,12 @@ def build_image(
         parent: name of the image below it.
         layout: its downloads hold the large context files.
         reporter: told what goes on.
+        cancellation: ends the build from another thread.
 
     Raises:
         ImageBuildError: a command of the Dockerfile failed; the message has the log's last lines.
+            Also when ``cancellation`` ended the build.
+        CancelledError: ``cancellation`` was there first.
         DiskFullError: the engine's disk filled up.
         CacheCorruptError: a fetched file was damaged since it was checked.
     """
@@ -57,10 +65,12 @@ def build_image(
     # The tag's last part is a digest; the reader knows the image by its kind.
     title = f"building the {labels[KIND_LABEL]} image"
     try:
-        with reporter.activity(title) as activity:
-            arguments = {"BASE": parent, "WORK": work}
-            downloads = Downloads(layout.downloads)
-            for event in _events(engine, inputs, labels, arguments, downloads, title=title):
+        with reporter.activity(title) as activity, _engine_errors(title):
+            context = context_stream(inputs.small, inputs.large, Downloads(layout.downloads))
+            arguments = {**inputs.arguments, "BASE": parent, "WORK": work}
+            for event in _events(
+                engine, context, labels, arguments, cancellation or Cancellation()
+            ):
                 text = _COLOUR.sub("", str(event.get("stream") or "")).strip()
                 if text:
                     log.extend(text.splitlines())
@@ -88,34 +98,43 @@ def said_by_builder(line: str) -> str:
 
 def _events(
     engine: Engine,
-    inputs: BuildInputs,
+    context: Iterator[bytes],
     labels: Mapping[str, str],
     arguments: Mapping[str, str],
-    downloads: Downloads,
-    *,
-    title: str,
+    cancellation: Cancellation,
 ) -> Iterator[Mapping[str, object]]:
-    from docker.errors import APIError, DockerException
-    from requests.exceptions import RequestException
+    """Yield what the engine says of a build, until it or ``cancellation`` ends it."""
+    with engine.builder() as client, ExitStack() as held:
+
+        def hold(response: Any, *_: object, **__: object) -> None:
+            # The engine ends a build that nobody listens to any more.
+            held.enter_context(cancellation.ended_by(response.raw.shutdown))
+
+        client.api.hooks["response"].append(hold)
+        yield from client.api.build(
+            fileobj=context,
+            custom_context=True,
+            buildargs=dict(arguments),
+            labels=dict(labels),
+            network_mode="none",
+            nocache=True,
+            rm=True,
+            forcerm=True,
+            pull=False,
+            decode=True,
+            platform=engine.foreign_platform,
+        )
+
+
+@contextmanager
+def _engine_errors(title: str) -> Iterator[None]:
+    from docker.errors import APIError
 
     try:
-        with engine.builder() as client:
-            yield from client.api.build(
-                fileobj=context_stream(inputs.small, inputs.large, downloads),
-                custom_context=True,
-                buildargs={**inputs.arguments, **arguments},
-                labels=dict(labels),
-                network_mode="none",
-                nocache=True,
-                rm=True,
-                forcerm=True,
-                pull=False,
-                decode=True,
-                platform=engine.foreign_platform,
-            )
+        yield
     except APIError as error:
         raise _build_error(title, str(error.explanation or error), deque()) from error
-    except (DockerException, RequestException) as error:
+    except sdk_errors() as error:
         raise ImageBuildError(
             "the connection to the engine broke off during a build",
             why=str(error),

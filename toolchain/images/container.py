@@ -25,6 +25,7 @@ from tenacity import (
 
 from toolchain.engine.connection import Engine
 from toolchain.errors import NetworkError, ToolchainError
+from toolchain.images.cancellation import Cancellation
 from toolchain.images.definition import WORK_LABEL
 from toolchain.images.faults import fetch_error, is_transient
 from toolchain.images.leftovers import FETCH_PREFIX, work_identity
@@ -37,6 +38,7 @@ ATTEMPTS = 3
 OUT = "/out"
 # Ends a container whose command was killed before it could remove it.
 _LIFETIME_SECONDS = 3600
+_KILL_SECONDS = 10
 
 
 class _TransientError(Exception):
@@ -145,7 +147,13 @@ class FetchContainer:
 
 @contextmanager
 def open_fetch_container(
-    engine: Engine, image: str, layout: Layout, site: Site, *, network: str = "host"
+    engine: Engine,
+    image: str,
+    layout: Layout,
+    site: Site,
+    *,
+    network: str = "host",
+    cancellation: Cancellation | None = None,
 ) -> Iterator[FetchContainer]:
     """Start a container of ``image`` for fetching and remove it at the end, whatever happens.
 
@@ -153,7 +161,8 @@ def open_fetch_container(
     listen on this machine only.
 
     Raises:
-        docker.errors.APIError: the engine refuses.
+        docker.errors.APIError: the engine refuses, or ``cancellation`` ended the container.
+        CancelledError: ``cancellation`` was there first.
     """
     layout.cache.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=FETCH_PREFIX, dir=layout.cache))
@@ -174,12 +183,23 @@ def open_fetch_container(
             volumes=[*binds, f"{out}:{OUT}:rw,z"],
         )
         container.start()
-        yield FetchContainer(engine, container.id, out, site)
+        identifier = str(container.id)
+        with (cancellation or Cancellation()).ended_by(lambda: _kill(engine, identifier)):
+            yield FetchContainer(engine, identifier, out, site)
     finally:
         if container is not None:
             _give_back(engine, container)
             container.remove(force=True, v=True)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _kill(engine: Engine, identifier: str) -> None:
+    # A client of its own, because this waits for an engine that may not answer.
+    client = engine.with_timeout(_KILL_SECONDS)
+    try:
+        client.api.kill(identifier)
+    finally:
+        client.close()
 
 
 def _give_back(engine: Engine, container: Any) -> None:

@@ -15,7 +15,7 @@ from toolchain.console import Reporter
 from toolchain.engine.connection import Engine
 from toolchain.images.build import build_image
 from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, REPOSITORY
-from toolchain.images.ensure import ensure_image, is_present
+from toolchain.images.ensure import ensure_images, is_present
 from toolchain.images.fetch import Fetcher
 from toolchain.images.inputs import BuildInputs
 from toolchain.images.making import making_images
@@ -47,11 +47,15 @@ def ensure_devcontainer_image(
         environ: the site's certificates, proxies and index settings.
 
     Raises:
-        ToolchainError: as ``ensure_image``.
+        ToolchainError: as ``ensure_images``.
     """
-    base, train, cross = (
-        ensure_image(engine, kind, layout=layout, pins=pins, reporter=reporter, environ=environ)
-        for kind in ("base", "train", "cross")
+    base, train, cross = ensure_images(
+        engine,
+        ("base", "train", "cross"),
+        layout=layout,
+        pins=pins,
+        reporter=reporter,
+        environ=environ,
     )
     dockerfile = (layout.project / DOCKERFILE).read_bytes()
     described = [train, cross, list(pins.devcontainer.packages), dockerfile.decode()]

@@ -12,6 +12,7 @@ from typing import IO
 
 from toolchain.digest import Digest
 from toolchain.errors import DigestMismatchError
+from toolchain.files import write_atomically
 
 INCOMING_PREFIX = "incoming-"
 _CHUNK_BYTES = 1 << 20
@@ -90,12 +91,9 @@ class Downloads:
 
     def write_list(self, key: str, files: Mapping[str, Digest]) -> None:
         """Remember under ``key`` which files belong together, by name."""
-        path = self._list_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {name: [digest.sha256, digest.size_bytes] for name, digest in files.items()}
-        finished = path.with_suffix(f".{os.getpid()}")
-        finished.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-        finished.replace(path)
+        text = json.dumps(content, indent=1, sort_keys=True)
+        write_atomically(self._list_path(key), text.encode())
 
     def read_list(self, key: str) -> dict[str, Digest] | None:
         """Return the files remembered under ``key``; None when unknown or incomplete."""

@@ -1,11 +1,11 @@
-"""Brings an image into the engine: by name when it is there, else fetched for and built."""
+"""Brings images into the engine: by name when they are there, else fetched for and built."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from toolchain.console import Reporter
 from toolchain.digest import Digest
@@ -20,6 +20,7 @@ from toolchain.images.bundle import (
     load_base,
     read_bundle,
 )
+from toolchain.images.cancellation import Cancellation
 from toolchain.images.definition import (
     CONTENT_LABEL,
     KIND_LABEL,
@@ -34,6 +35,7 @@ from toolchain.images.fetch import Fetcher
 from toolchain.images.inputs import FETCH_BYTES, BuildInputs, image_inputs
 from toolchain.images.making import engine_faults, making_images
 from toolchain.images.sharing import REGISTRY_VARIABLE, check_registry, pull_image
+from toolchain.images.side_by_side import in_order_of_parents
 from toolchain.images.site import site_settings
 from toolchain.layout import Layout
 from toolchain.pins import Pins
@@ -68,37 +70,56 @@ def ensure_image(
     reporter: Reporter,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """Return the full name of an image that is in the engine, made now if it was not.
+    """Return the full name of an image that is in the engine; ``ensure_images`` of one."""
+    names = ensure_images(
+        engine, [name], layout=layout, pins=pins, reporter=reporter, environ=environ
+    )
+    return names[0]
+
+
+def ensure_images(
+    engine: Engine,
+    names: Collection[str],
+    *,
+    layout: Layout,
+    pins: Pins,
+    reporter: Reporter,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[str, ...]:
+    """Return the full names of images that are in the engine, made now if they were not.
+
+    Those that do not stand on each other are made side by side.
 
     Args:
-        engine: where it has to be.
-        name: a kind (``cross``) or a full name (``tinyml-toolchain/cross:...``) of this checkout.
+        engine: where they have to be.
+        names: kinds (``cross``) or full names (``tinyml-toolchain/cross:...``) of this checkout.
         layout: checkout and cache.
         pins: the checkout's pins.
         reporter: told what goes on.
         environ: the site's certificates, proxies and index settings.
 
     Raises:
-        UsageError: the name is not one of this checkout.
+        UsageError: a name is not one of this checkout.
         PinsError: a lock is malformed.
         NetworkError: something has to be fetched and cannot.
         DigestMismatchError: something fetched is not what was pinned.
         PinnedPackageGoneError: a pinned version is no longer offered.
         DiskFullError: there is too little space.
-        ImageBuildError: the build failed.
+        ImageBuildError: a build failed.
         EngineUnavailableError: the engine stopped answering.
     """
-    kind = kind_of(name, pins, layout)
-    full = image_name(kind, pins, layout)
+    kinds = [kind_of(name, pins, layout) for name in names]
+    full = tuple(image_name(kind, pins, layout) for kind in kinds)
     with engine_faults(layout):
-        if is_present(engine, full, image_content(kind, pins, layout)):
+        contents = [image_content(kind, pins, layout) for kind in kinds]
+        if all(is_present(engine, *each) for each in zip(full, contents, strict=True)):
             return full
     with making_images(engine, layout, reporter):
         path = chosen_bundle(environ)
         bundle = read_bundle(path) if path else None
         if bundle is not None:
             import_downloads(bundle, layout, reporter)
-        _Maker(engine, layout, pins, reporter, environ, bundle).ensure(kind)
+        _Maker(engine, layout, pins, reporter, environ, bundle).ensure(kinds)
     return full
 
 
@@ -150,56 +171,84 @@ class _Maker:
     reporter: Reporter
     environ: Mapping[str, str]
     bundle: Bundle | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
-    def ensure(self, kind: Kind) -> str:
-        name = image_name(kind, self.pins, self.layout)
-        content = image_content(kind, self.pins, self.layout)
-        if is_present(self.engine, name, content):
-            return name
-        if self._pull(kind, name, content):
-            return name
-        if kind != "base":
+    def ensure(self, kinds: Sequence[Kind]) -> None:
+        missing: dict[Kind, Kind | None] = {}
+        for kind in kinds:
+            self._find_missing(kind, missing)
+        # All others stand on the base, or fetch with it.
+        if "base" in missing:
+            self._make_base()
+        others: dict[Kind, Kind | None] = {
+            kind: parent for kind, parent in missing.items() if kind != "base"
+        }
+        for kind in others:
             self.reporter.note(
                 f"the {kind} image is made now, once: {PURPOSES[kind]}, about "
                 f"{FETCH_BYTES[kind] / 1e6:.0f} MB to fetch"
             )
-        definition = image_definition(kind, self.pins)
-        parent = self.ensure(definition.parent) if definition.parent else ""
-        self._require_space(kind)
-        started = time.monotonic()
-        if kind == "base" and self.bundle is not None:
+        in_order_of_parents(others, self._make, self.cancellation)
+
+    def _find_missing(self, kind: Kind, missing: dict[Kind, Kind | None]) -> None:
+        """Add an image that has to be made, with all that it needs, to what is missing."""
+        if kind in missing:
+            return
+        name = image_name(kind, self.pins, self.layout)
+        content = image_content(kind, self.pins, self.layout)
+        if is_present(self.engine, name, content) or self._pull(kind, name, content):
+            return
+        parent = image_definition(kind, self.pins).parent
+        if parent is not None:
+            self._find_missing(parent, missing)
+            self._find_missing("base", missing)
+        missing[kind] = parent
+
+    def _make_base(self) -> None:
+        name = image_name("base", self.pins, self.layout)
+        content = image_content("base", self.pins, self.layout)
+        self._require_space("base")
+        if self.bundle is not None:
             load_base(self.bundle, self.engine, name, content, layout=self.layout)
             self.reporter.step(f"base: loaded from {self.bundle.path.name}")
-            return name
-        if kind == "base":
-            make_base(
-                self.engine,
-                name,
-                content,
-                debian=self.pins.debian,
-                layout=self.layout,
-                reporter=self.reporter,
-                environ=self.environ,
-            )
-            return name
-        fetcher = self.fetcher(self.ensure("base"))
+            return
+        make_base(
+            self.engine,
+            name,
+            content,
+            debian=self.pins.debian,
+            layout=self.layout,
+            reporter=self.reporter,
+            environ=self.environ,
+        )
+
+    def _make(self, kind: Kind) -> None:
+        """Make an image other than the base, whose parent is there."""
+        self._require_space(kind)
+        definition = image_definition(kind, self.pins)
+        assert definition.parent is not None
+        started = time.monotonic()
+        fetcher = self.fetcher(image_name("base", self.pins, self.layout))
         inputs = image_inputs(fetcher, kind, self.layout, self.pins)
         dockerfile = (self.layout.project / definition.dockerfile).read_bytes()
         fetched = time.monotonic()
         build_image(
             self.engine,
-            name,
+            image_name(kind, self.pins, self.layout),
             BuildInputs({**inputs.small, "Dockerfile": dockerfile}, inputs.large, inputs.arguments),
-            labels={KIND_LABEL: kind, CONTENT_LABEL: content},
-            parent=parent,
+            labels={
+                KIND_LABEL: kind,
+                CONTENT_LABEL: image_content(kind, self.pins, self.layout),
+            },
+            parent=image_name(definition.parent, self.pins, self.layout),
             layout=self.layout,
             reporter=self.reporter,
+            cancellation=self.cancellation,
         )
         self.reporter.step(
             f"{kind} image: fetched in {fetched - started:.0f} s, "
             f"built in {time.monotonic() - fetched:.0f} s"
         )
-        return name
 
     def fetcher(self, base: str) -> Fetcher:
         return Fetcher(
@@ -209,6 +258,7 @@ class _Maker:
             layout=self.layout,
             reporter=self.reporter,
             site=site_settings(self.environ),
+            cancellation=self.cancellation,
         )
 
     def _require_space(self, kind: Kind) -> None:

@@ -16,6 +16,7 @@ from toolchain.digest import Digest
 from toolchain.engine.connection import Engine
 from toolchain.errors import PinnedPackageGoneError
 from toolchain.images import debian
+from toolchain.images.cancellation import Cancellation
 from toolchain.images.container import OUT, FetchContainer, open_fetch_container
 from toolchain.images.downloads import Downloads, mismatch
 from toolchain.images.faults import WAYS_OUT
@@ -51,6 +52,7 @@ class Fetcher:
     Args:
         base: name of the base image, present in the engine.
         network: Docker's name of the network to fetch over.
+        cancellation: ends a fetch from another thread.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Fetcher:
         reporter: Reporter,
         site: Site,
         network: str = "host",
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._engine = engine
         self._base = base
@@ -71,6 +74,7 @@ class Fetcher:
         self._reporter = reporter
         self._site = site
         self._network = network
+        self._cancellation = cancellation
         self._downloads = Downloads(layout.downloads)
         self.lists: dict[str, Files] = {}
         """What was asked for so far: names and digests by the key of the list."""
@@ -228,7 +232,12 @@ class Fetcher:
         with (
             self._reporter.activity(text) as activity,
             open_fetch_container(
-                self._engine, self._base, self._layout, self._site, network=self._network
+                self._engine,
+                self._base,
+                self._layout,
+                self._site,
+                network=self._network,
+                cancellation=self._cancellation,
             ) as container,
         ):
             progress = Progress(container.out, expected_bytes, activity.update)

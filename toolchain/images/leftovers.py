@@ -11,6 +11,7 @@ import hashlib
 import http
 import os
 import shutil
+import threading
 import uuid
 from typing import Any
 
@@ -22,6 +23,8 @@ from toolchain.layout import Layout
 FETCH_PREFIX = "fetch-"
 BASE_PREFIX = "base-"
 _REMOVAL_SECONDS = 20
+# The engine refuses a second one while it prunes.
+_PRUNING = threading.Lock()
 
 
 def work_identity(layout: Layout) -> str:
@@ -70,5 +73,5 @@ def remove_stages(engine: Engine, work: str) -> None:
     """Remove the intermediate images of one build; what is left of one does no harm."""
     from docker.errors import DockerException
 
-    with contextlib.suppress(DockerException):
+    with _PRUNING, contextlib.suppress(DockerException):
         engine.client.images.prune(filters={"dangling": True, "label": [f"{WORK_LABEL}={work}"]})

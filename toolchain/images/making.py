@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from toolchain.console import Reporter
 from toolchain.disk import says_disk_full
 from toolchain.engine.connection import Engine
+from toolchain.engine.sdk_errors import sdk_errors
 from toolchain.errors import DiskFullError, EngineUnavailableError, ImageBuildError
 from toolchain.images.leftovers import remove_leftovers
 from toolchain.layout import Layout
@@ -49,8 +50,7 @@ def engine_faults(layout: Layout) -> Iterator[None]:
         EngineUnavailableError: the engine stopped answering.
         ImageBuildError: it refused something.
     """
-    from docker.errors import APIError, DockerException
-    from requests.exceptions import RequestException
+    from docker.errors import APIError
 
     try:
         yield
@@ -63,7 +63,7 @@ def engine_faults(layout: Layout) -> Iterator[None]:
             why=why,
             next_step="look at the engine with: docker info",
         ) from error
-    except (DockerException, RequestException) as error:
+    except sdk_errors() as error:
         raise EngineUnavailableError(
             "the Docker Engine stopped answering while images were made",
             why=str(error),

@@ -18,6 +18,7 @@ from typing import Any
 
 from toolchain.console import Reporter
 from toolchain.engine.connection import CALL_SECONDS, PLATFORM, Engine
+from toolchain.engine.sdk_errors import sdk_errors
 from toolchain.errors import NetworkError, UsageError
 from toolchain.images.definition import CONTENT_LABEL, KIND_LABEL, RECORD_FOLDER, Kind
 from toolchain.images.registry import transfer, until_silent
@@ -144,13 +145,11 @@ def pull_image(
     Raises:
         PinsError: a record cannot be understood.
     """
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
     repository, tag = f"{registry}/{name.rpartition(':')[0]}", name.rpartition(":")[2]
     reference = f"{repository}:{tag}"
     trusted = {**user_record(layout).read(), **project_record(layout).read()}.get(name)
     client = engine.with_timeout(CALL_SECONDS)
+    silent_or_gone: tuple[type[Exception], ...] = (*sdk_errors(), TimeoutError)
     try:
         with reporter.activity(f"pulling {reference}") as activity:
             pull = functools.partial(
@@ -176,7 +175,7 @@ def pull_image(
             return False
         client.api.tag(reference, name.rpartition(":")[0], tag)
         found = known_image(about)
-    except (DockerException, RequestException, TimeoutError) as error:
+    except silent_or_gone as error:
         said = str(getattr(error, "explanation", None) or error)[:200]
         reporter.note(f"{registry} does not give {name}: {said}")
         return False

@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -149,7 +149,7 @@ class RemoteExecutor:
         self._running: set[str] = set()
         self._checked = False
 
-    def prepare(self, image: str) -> None:
+    def prepare(self, images: Collection[str]) -> None:
         """Find out whether the service runs actions at all.
 
         Raises:
@@ -157,7 +157,7 @@ class RemoteExecutor:
             RemoteRefusedError: it does not let us in.
             RemoteExecutionError: it is a cache only.
         """
-        del image
+        del images
         if self._checked:
             return
         try:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.actions.store import Store
-from toolchain.images import Kind, image_name
-from toolchain.images.ensure import ensure_image
+from toolchain.images import Kind
+from toolchain.images.ensure import ensure_images
 from toolchain.layout import Layout
 from toolchain.pins import Pins
 from toolchain.remote.connection import Connection
@@ -55,10 +55,7 @@ def open_worker(
     """
     chosen = worker_name(name, layout)
     hold_name(chosen, layout)
-    images = []
-    for kind in WORKER_KINDS:
-        images.append(image_name(kind, pins, layout))
-        ensure_image(engine, images[-1], layout=layout, pins=pins, reporter=reporter)
+    images = ensure_images(engine, WORKER_KINDS, layout=layout, pins=pins, reporter=reporter)
     # Its logs are no part of what the user of this checkout looks at.
     apart = Layout(project=layout.cache / "remote" / "worker", cache=layout.cache)
     store = Store(apart.store, reporter.warning)
@@ -66,5 +63,5 @@ def open_worker(
     def make_executor() -> DockerExecutor:
         return DockerExecutor(engine.client, apart, store, reporter, rootless=engine.rootless)
 
-    place = Workplace(chosen, tuple(images), apart, store, make_executor, reporter)
+    place = Workplace(chosen, images, apart, store, make_executor, reporter)
     return Worker(place, lambda: Connection(endpoint, credentials), slots)

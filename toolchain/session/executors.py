@@ -115,7 +115,7 @@ class Executors:
     def _in_docker(self) -> Executor:
         from toolchain.actions.docker_executor import DockerExecutor
         from toolchain.engine import open_engine
-        from toolchain.images.ensure import ensure_image
+        from toolchain.images.ensure import ensure_images
 
         layout, pins, reporter = self.layout, self.pins, self.reporter
         docker = self.stack.enter_context(open_engine(layout, reporter))
@@ -124,8 +124,8 @@ class Executors:
             layout,
             self.store,
             rootless=docker.rootless,
-            ensure_image=lambda name: ensure_image(
-                docker, name, layout=layout, pins=pins, reporter=reporter
+            ensure_images=lambda names: ensure_images(
+                docker, names, layout=layout, pins=pins, reporter=reporter
             ),
             reporter=reporter,
         )
