@@ -192,6 +192,11 @@ def test_the_next_number_is_one_ulp_away(value: float) -> None:
     assert ulps_between(bits(value), following) == 1
 
 
+@given(finite)
+def test_a_number_of_the_other_sign_is_as_far_as_both_are_from_zero(value: float) -> None:
+    assert ulps_between(bits(value), bits(-value)) == 2 * ulps_between(bits(value), 0)
+
+
 def test_zeros_are_one_number_and_nan_is_far() -> None:
     assert ulps_between(bits(0.0), bits(-0.0)) == 0
     assert ulps_between(bits(math.nan), bits(0.0)) > 1 << 31
