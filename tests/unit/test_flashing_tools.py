@@ -267,6 +267,22 @@ def test_a_volume_of_a_users_own_folder_is_found(tmp_path: Path, volumes: Path) 
     assert (volumes / "DIS_F746NG" / "hello_world.bin").is_file()
 
 
+def test_folders_of_other_users_are_passed_by() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        for user in ("me", "somebody", os.fsdecode(b"M\xfcller")):
+            volume = Path(name) / user / "DIS_F746NG"
+            volume.mkdir(parents=True)
+            (volume / "DETAILS.TXT").touch()
+            if user != "me":
+                volume.parent.chmod(0)
+        where = replace(host(), volume_folders=(Path(name) / "*",))
+        ready = job(Path(name), DISCO, "mass_storage", where)
+        with without_privileges():
+            (line, _) = plan(ready)[1:]
+        assert line.endswith(f"to {name}/me/DIS_F746NG")
+
+
 def test_a_folder_that_is_no_probes_volume_is_left_alone(tmp_path: Path, volumes: Path) -> None:
     (volumes / "DIS_F746NG" / "DETAILS.TXT").unlink()
     with pytest.raises(DeviceNotFoundError, match="not mounted"):
