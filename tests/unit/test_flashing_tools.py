@@ -150,6 +150,7 @@ class Sketch:
     """A running sketch on a pseudo-terminal, whose board changes to its bootloader when touched."""
 
     def __init__(self, answers: bool) -> None:
+        self.others: tuple[SerialPort, ...] = ()
         self.master, slave = os.openpty()
         tty.setraw(slave)
         self.name = os.ttyname(slave)
@@ -160,8 +161,8 @@ class Sketch:
     def ports(self) -> Sequence[SerialPort]:
         self.looks += 1
         if self.looks <= 2 or not self._answers:
-            return [SerialPort(self.name, "Nano 33 BLE", APPLICATION.usb)]
-        return [BOOTLOADER]
+            return [*self.others, SerialPort(self.name, "Nano 33 BLE", APPLICATION.usb)]
+        return [*self.others, BOOTLOADER]
 
     def speed_was(self) -> int:
         return int(termios.tcgetattr(self.master)[4])
@@ -191,6 +192,19 @@ def test_a_running_sketch_is_touched_and_its_bootloaders_port_is_waited_for(
     flash(ready, QUIET, quiet=True)
     assert sketch.looks > 2
     assert sketch.speed_was() == termios.B1200
+    assert "--port=ttyACM1" in programs.calls("bossac")[1]
+
+
+def test_another_board_that_is_in_its_bootloader_already_is_left_alone(
+    tmp_path: Path, programs: Programs, make_sketch: Callable[[bool], Sketch]
+) -> None:
+    programs.add("bossac", FORK)
+    sketch = make_sketch(True)
+    sketch.others = (SerialPort("/dev/ttyACM0", "Nano 33 BLE", BOOTLOADER.usb),)
+    where = replace(host(programs.environ), list_ports=sketch.ports)
+    ready = job(tmp_path, NANO, "bossac", where, port=sketch.name)
+    sketch.looks = 0
+    flash(ready, QUIET, quiet=True)
     assert "--port=ttyACM1" in programs.calls("bossac")[1]
 
 
