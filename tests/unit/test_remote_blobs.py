@@ -18,6 +18,7 @@ from toolchain.digest import Digest
 from toolchain.errors import CancelledError, RemoteRefusedError, UsageError
 from toolchain.remote.blobs import BlobGoneError, BlobRefusedError, Blobs, _plan
 from toolchain.remote.connection import Connection, read_token, reason_of
+from toolchain.remote.endpoint import Endpoint
 from toolchain.remote.messages import UnusableResultError
 from toolchain.remote.settings import Credentials
 
@@ -163,6 +164,29 @@ def test_cancelling_ends_retries(tmp_path: Path) -> None:
         with pytest.raises(CancelledError):
             blobs.missing([Digest("0" * 64, 1)])
     assert service.calls["FindMissingBlobs"] == 0
+
+
+_BEGIN, _END = (f"-----{word} CERTIFICATE-----\n".encode() for word in ("BEGIN", "END"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no certificate",
+        b"\x30\x82\x01\x0a",
+        _BEGIN + b"AAAA\n" + _END,
+        _BEGIN.replace(b"CERTIFICATE", b"PRIVATE KEY") + b"AAAA\n",
+    ],
+    ids=["nothing", "text", "DER", "damaged", "a key"],
+)
+def test_a_file_without_certificates_is_known_before_anything_is_sent(
+    tmp_path: Path, data: bytes
+) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="holds no certificates in PEM"):
+        Connection(Endpoint("127.0.0.1", 50051, tls=True), Credentials(ca_file=path))
 
 
 @settings(deadline=None)
