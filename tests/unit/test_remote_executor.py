@@ -267,6 +267,46 @@ def test_cancelling_is_told_to_the_service(tmp_path: Path) -> None:
     assert isinstance(error, CancelledError)
 
 
+@pytest.mark.parametrize("method", ["_upload", "_execute", "_open", "_take"])
+def test_what_is_stopped_at_any_moment_is_cancelled(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = getattr(RemoteExecutor, method)
+
+    def stopped_before(executor: RemoteExecutor, *arguments: Any) -> Any:
+        executor.cancel()
+        return usual(executor, *arguments)
+
+    monkeypatch.setattr(RemoteExecutor, method, stopped_before)
+    with pytest.raises(CancelledError):
+        run_with(tmp_path, well)
+
+
+def test_an_execution_that_is_not_answered_yet_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def run(_service: Service, _action: api.Action) -> Iterator[Any]:
+        asked.set()
+        ended.wait(30)
+        yield EXECUTING
+
+    usual = RemoteExecutor._open
+
+    def stopped_after(executor: RemoteExecutor, *arguments: Any) -> None:
+        usual(executor, *arguments)
+        assert asked.wait(20)
+        executor.cancel()
+
+    monkeypatch.setattr(RemoteExecutor, "_open", stopped_after)
+    try:
+        with pytest.raises(CancelledError):
+            run_with(tmp_path, run)
+    finally:
+        ended.set()
+
+
 def test_a_poisoned_result_of_an_execution_is_not_taken(tmp_path: Path) -> None:
     def run(service: Service, _action: api.Action) -> Iterator[Any]:
         response = completed({"out": b"made there"}, service)

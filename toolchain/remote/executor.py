@@ -283,8 +283,18 @@ class RemoteExecutor:
             self._forget(running)
 
     def _open(self, running: _Running, method: Callable[..., Any], request: object) -> None:
-        """Start reading a stream of operations into ``running.events``, in a thread."""
-        call = method(request, metadata=self._connection.metadata)
+        """Start reading a stream of operations into ``running.events``, in a thread.
+
+        Raises:
+            CancelledError: ``cancel`` was called.
+        """
+        try:
+            call = method(request, metadata=self._connection.metadata)
+        except ValueError as error:
+            # A closed channel says so.
+            if self._connection.cancelled.is_set():
+                raise CancelledError("stopped before the remote service was asked") from error
+            raise
         running.call = call
         events = running.events = queue.SimpleQueue()
 
