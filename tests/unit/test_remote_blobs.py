@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +99,27 @@ def test_a_corrupted_blob_is_found_and_not_kept(
         with pytest.raises(UnusableResultError, match="is something else"):
             blobs.download([digest])
         assert not store.contains(digest)
+
+
+def test_what_expands_to_more_than_its_digest_says_is_not_expanded_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = zstandard.ZstdCompressor().compress(bytes(256 << 20))
+    monkeypatch.setattr(zstandard.ZstdCompressor, "compress", lambda *_: bomb)
+    service = Service(zstd=True)
+    digest = service.put(random.Random(4).randbytes(2 << 20))
+    with blobs_of(service, tmp_path) as (blobs, store):
+        blobs.capabilities()
+        tracemalloc.start()
+        try:
+            with pytest.raises(UnusableResultError, match="is something else"):
+                blobs.download([digest])
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert not store.contains(digest)
+    assert len(bomb) < 1 << 20
+    assert most < 32 << 20
 
 
 @pytest.mark.parametrize("size", [1_000, 2_000_000])
