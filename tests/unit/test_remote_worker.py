@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -13,10 +15,10 @@ from toolchain.actions.bound import LIMIT_VARIABLE
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
-from toolchain.errors import UsageError, WorkerError
+from toolchain.errors import CancelledError, UsageError, WorkerError
 from toolchain.remote.connection import Connection
 from toolchain.remote.endpoint import Endpoint
-from toolchain.remote.leased import Workplace
+from toolchain.remote.leased import Workplace, _one_at_a_time
 from toolchain.remote.settings import Credentials
 from toolchain.remote.tokens import make_token
 from toolchain.remote.worker import Worker, hold_name, worker_name
@@ -43,6 +45,45 @@ def test_a_name_is_held_by_one_worker_of_a_machine(tmp_path: Path) -> None:
         hold_name("w", layout)
     os.close(held)
     os.close(hold_name("w", layout))
+
+
+def test_one_action_runs_once_at_a_time_and_its_lock_leaves_no_file(tmp_path: Path) -> None:
+    layout, action = make_layout(tmp_path), Digest.of_bytes(b"action")
+    folder = layout.cache / "locks" / "actions"
+    inside: list[int] = []
+    most: list[int] = []
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for _ in range(5):
+                with _one_at_a_time(layout, action, lambda: False):
+                    inside.append(number)
+                    most.append(len(inside))
+                    time.sleep(0.005)
+                    inside.remove(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (most, errors) == ([1] * 20, [])
+    with pytest.raises(ValueError, match="of the step"), _one_at_a_time(layout, action, bool):
+        raise ValueError("of the step")
+    assert list(folder.iterdir()) == []
+
+
+def test_waiting_for_the_same_action_ends_when_nobody_wants_it(tmp_path: Path) -> None:
+    layout, action = make_layout(tmp_path), Digest.of_bytes(b"action")
+    with (
+        _one_at_a_time(layout, action, lambda: False),
+        pytest.raises(CancelledError),
+        _one_at_a_time(layout, action, lambda: True),
+    ):
+        raise AssertionError("both ran")
 
 
 def test_a_workers_cache_is_kept_within_its_bound(

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import IO, Any, cast
 
 import grpc
 import zstandard
@@ -320,7 +320,7 @@ class Blobs:
         target.seek(0)
         target.truncate()
         with _told_when_gone(digest):
-            source = _Answers(self._bytes.Read(request, **how))
+            source = cast("IO[bytes]", _Answers(self._bytes.Read(request, **how)))
             try:
                 # In pieces: what a few bytes expand to has no limit otherwise.
                 for piece in zstandard.ZstdDecompressor().read_to_iter(
