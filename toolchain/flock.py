@@ -21,6 +21,19 @@ def try_exclusive(file: int | IO[str]) -> bool:
     return True
 
 
+def is_held(descriptor: int) -> bool:
+    """Return whether somebody else holds the file's lock alone; any number may ask at once.
+
+    Who wants the lock alone may be refused for the moment that this takes.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
 def is_still(path: Path, descriptor: int) -> bool:
     """Return whether ``path`` is the file that ``descriptor`` has open.
 
