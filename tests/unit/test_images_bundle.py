@@ -14,8 +14,9 @@ import pytest
 from tests.unit.actions_support import RecordingReporter, files_under
 from tests.unit.registry_support import sha256
 from toolchain.digest import Digest
+from toolchain.environment import EnvironmentSetupError, extract_wheels
 from toolchain.errors import DigestMismatchError, UsageError
-from toolchain.images.bundle import import_downloads, read_bundle, write_bundle
+from toolchain.images.bundle import BASE, import_downloads, read_bundle, write_bundle
 from toolchain.images.downloads import Downloads
 from toolchain.images.fetch import agree_with_lock, agree_with_pins
 from toolchain.layout import Layout
@@ -184,6 +185,18 @@ def test_what_is_no_archive_is_told(tmp_path: Path, content: bytes) -> None:
 def test_a_bundle_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no bundle"):
         read_bundle(tmp_path / "x.tar")
+
+
+def test_a_size_that_no_file_has_is_damage(bundle: Path, own: Layout, tmp_path: Path) -> None:
+    data = bundle.read_bytes()
+    place = data.index(BASE.encode() + bytes(50))
+    entry = tarfile.TarInfo(BASE)
+    entry.size = 1 << 70
+    bundle.write_bytes(data[:place] + entry.tobuf(tarfile.GNU_FORMAT) + data[place + 512 :])
+    with pytest.raises(DigestMismatchError, match="is damaged"):
+        import_downloads(read_bundle(bundle), own, RecordingReporter())
+    with pytest.raises(EnvironmentSetupError, match="cannot be read"):
+        extract_wheels(bundle, tmp_path)
 
 
 def test_a_damaged_download_goes_into_no_bundle(bundle: Path, own: Layout, tmp_path: Path) -> None:
