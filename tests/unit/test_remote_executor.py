@@ -15,6 +15,7 @@ from buildgrid.common.protos.build.bazel.remote.execution.v2 import remote_execu
 from tests.unit.actions_support import RecordingReporter, make_layout, shell
 from tests.unit.remote_support import Service, completed, serving, wait_until
 from toolchain.actions import Maker, Runner, SharedCache, Step
+from toolchain.digest import Digest
 from toolchain.errors import (
     CancelledError,
     RemoteExecutionError,
@@ -273,9 +274,9 @@ def test_what_is_stopped_at_any_moment_is_cancelled(
 ) -> None:
     usual = getattr(RemoteExecutor, method)
 
-    def stopped_before(executor: RemoteExecutor, *arguments: Any) -> Any:
+    def stopped_before(executor: RemoteExecutor, *arguments: Any, **options: Any) -> Any:
         executor.cancel()
-        return usual(executor, *arguments)
+        return usual(executor, *arguments, **options)
 
     monkeypatch.setattr(RemoteExecutor, method, stopped_before)
     with pytest.raises(CancelledError):
@@ -315,6 +316,23 @@ def test_a_poisoned_result_of_an_execution_is_not_taken(tmp_path: Path) -> None:
 
     with pytest.raises(RemoteExecutionError, match="is something else"):
         run_with(tmp_path, run)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_result_that_has_outlived_its_outputs_is_made_anew(tmp_path: Path, always: bool) -> None:
+    def run(service: Service, _action: api.Action) -> Iterator[Any]:
+        response = completed({"out": b"made there"}, service)
+        if always or service.calls["Execute"] == 1:
+            for file in response.result.output_files:
+                del service.blobs[Digest(file.digest.hash, file.digest.size_bytes)]
+        yield response
+
+    if always:
+        with pytest.raises(RemoteExecutionError, match="is not in its store"):
+            run_with(tmp_path, run)
+        return
+    service, _ = run_with(tmp_path, run)
+    assert service.skipped == [False, True]
 
 
 def test_a_service_that_runs_nothing_is_told_apart(tmp_path: Path) -> None:
