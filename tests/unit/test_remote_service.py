@@ -1,16 +1,19 @@
-"""Where a service of this machine listens, and its certificate."""
+"""Where a service of this machine listens, its certificate, and the start of its keeper."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from toolchain.commands.remote import chosen_listen
+from toolchain.console import PlainReporter
 from toolchain.errors import UsageError
-from toolchain.remote.keeper import endpoint_of
+from toolchain.remote import keeper
+from toolchain.remote.keeper import KeeperPaths, endpoint_of
 from toolchain.remote.service_config import Listen, Paths, certificate_script
 
 
@@ -34,6 +37,23 @@ def test_what_others_can_reach_is_encrypted_and_asks_for_tokens(host: str, addre
     listen = chosen_listen(host, 50051, tokens=False, encrypt=False)
     assert (listen.tls, listen.tokens) == (True, True)
     assert str(endpoint_of(listen)) == address
+
+
+def test_a_keeper_whose_start_is_interrupted_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(process: subprocess.Popen[bytes], _paths: KeeperPaths) -> None:
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keeper, "_MAIN", "import time; time.sleep(60)")
+    monkeypatch.setattr(keeper, "_state_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        keeper.launch(KeeperPaths(tmp_path / "remote"), Listen(), 0, PlainReporter(quiet=True))
+    (process,) = started
+    assert process.wait(20) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(

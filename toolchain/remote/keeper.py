@@ -153,15 +153,15 @@ def launch(paths: KeeperPaths, listen: Listen, slots: int, reporter: Reporter) -
             # Ctrl-C in this terminal is not meant for it.
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_SECONDS
-    with reporter.activity("starting the service"):
-        while True:
-            state = read_state(paths)
-            if state is not None and state.pid == process.pid:
-                return state
-            if process.poll() is not None or time.monotonic() > deadline:
-                break
-            time.sleep(_POLL_SECONDS)
+    try:
+        with reporter.activity("starting the service"):
+            state = _state_of(process, paths)
+    except BaseException:
+        # Nobody would know of it, and its session does not get this terminal's Ctrl-C.
+        process.terminate()
+        raise
+    if state is not None:
+        return state
     process.terminate()
     said = paths.log.read_text(encoding="utf-8", errors="replace")
     raise RemoteServiceError(
@@ -169,6 +169,17 @@ def launch(paths: KeeperPaths, listen: Listen, slots: int, reporter: Reporter) -
         why=f"it said last:\n{last_lines(said, _SHOWN_LINES)}",
         next_step=f"read {paths.log}",
     )
+
+
+def _state_of(process: subprocess.Popen[bytes], paths: KeeperPaths) -> KeeperState | None:
+    """Return the state of a keeper that was just launched; None when it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        state = read_state(paths)
+        if state is not None and state.pid == process.pid:
+            return state
+        time.sleep(_POLL_SECONDS)
+    return None
 
 
 def end(paths: KeeperPaths) -> bool:
