@@ -238,3 +238,7 @@ def test_a_list_of_wheels_is_believed_only_where_the_lock_has_them() -> None:
     assert agree_with_lock({"a_b-1-py3-none-any.whl": good}, lock)
     assert not agree_with_lock({"a_b-1-py3-none-any.whl": evil}, lock)
     assert not agree_with_lock({"other-1-py3-none-any.whl": good}, lock)
+    # Of what is locked for other systems there is no wheel; all others have to be there.
+    elsewhere = LockedRequirement("c", "1", "sys_platform == 'win32'", frozenset({evil.sha256}))
+    assert agree_with_lock({"a_b-1-py3-none-any.whl": good}, (*lock, elsewhere))
+    assert not agree_with_lock({}, lock)
