@@ -72,7 +72,7 @@ def extract_wheels(bundle: Path, folder: Path) -> None:
                         shutil.copyfileobj(content, target)
         if not any(folder.iterdir()):
             raise tarfile.TarError("there are no wheels in it")
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, ValueError, tarfile.TarError, EOFError) as error:
         raise EnvironmentSetupError(
             f"the bundle {bundle} cannot be read: {error}\n"
             f"  why:  {BUNDLE_VARIABLE} or --bundle names it; it may not have been copied "

@@ -69,12 +69,17 @@ def model_name(file: Path) -> str:
 
 
 def _file(option: str, text: str, suffixes: tuple[str, ...]) -> Path:
-    path = Path(text).expanduser().absolute()
-    if path.suffix not in suffixes:
+    if Path(text).suffix not in suffixes:
         raise UsageError(
             f"{option} cannot be '{text}'", next_step=f"give a {' or '.join(suffixes)} file"
         )
-    if not path.is_file():
+    try:
+        path = Path(text).expanduser().absolute()
+        there = path.is_file()
+    except (OSError, RuntimeError):
+        # A name that is too long, a folder that is closed, the home of a user whom there is not.
+        there = False
+    if not there:
         raise UsageError(
             f"{option}: there is no file {text}",
             next_step="look at the path; it is taken from the folder in which the command runs",

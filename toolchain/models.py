@@ -17,6 +17,9 @@ Application: TypeAlias = Literal["hello_world", "hello_world_test", "model_runne
 Arenas: TypeAlias = Mapping[tuple[str, str], int]
 """Sizes of tensor arenas in bytes, by the names of board and model."""
 
+SMALLEST_ARENA, LARGEST_ARENA = 16, 1 << 30
+"""What a tensor arena may have, in bytes; no board has as much as the latter."""
+
 DEFAULT_MODEL = "sine_int8"
 DEFAULT_BUILD_TYPE: BuildType = "release"
 

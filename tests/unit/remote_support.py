@@ -60,6 +60,7 @@ class Service:
     run: Callable[[Service, api.Action], Iterator[Any]] | None = None
     compressed_names: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    skipped: list[bool] = field(default_factory=list)
     operations: dict[str, Iterator[Any]] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -212,6 +213,7 @@ class _Handlers:
         assert self.service.run is not None
         digest = _digest(request.action_digest)
         action = api.Action.FromString(self.service.blobs[digest])
+        self.service.skipped.append(request.skip_cache_lookup)
         name = f"operation-{self.service.calls['Execute']}"
         self.service.operations[name] = self.service.run(self.service, action)
         yield from self._stream(name, context)

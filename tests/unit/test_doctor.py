@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -248,6 +249,62 @@ def test_the_bundle_holds_nothing_private_and_the_same_bytes_each_time(tmp_path:
     assert "<cache>, bounded" in text
     assert "with <secret> in <home>/x and <checkout>/y" in text
     assert "TOOLCHAIN_CACHE" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("as Müller, of /home/müller/x", "as <user>, of <home>/x"),
+        ("/home/somebody.else/x, /Users/ann/y", "/home/<user>/x, /Users/<user>/y"),
+        (
+            "on /media/ann/DIS and /run/media/ann/DIS",
+            "on /media/<user>/DIS and /run/media/<user>/DIS",
+        ),
+        (
+            "GET https://a:b@c.example:1/simple/x?token=abc#d.",
+            "GET https://<host>/simple/x?<query>",
+        ),
+        ("https://c.example?key=abc", "https://<host>?<query>"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer <secret>"),
+        ("eyJhbGciOi.eyJzdWIi.c2lnbg was sent", "<secret> was sent"),
+        ('{"token": "abc", "password=xyz"}', '{"token": "<secret>", "password=<secret>"}'),
+        ("fe80::1%eth0 [2001:db8::7]:443 ::1", "<address>%eth0 [<address>]:443 <address>"),
+        ("2001:DB8:0:0:0:0:0:7, 192.0.2.7", "<address>, <address>"),
+        ("at 12:34:56, tflite::ops::f, a::b", "at 12:34:56, tflite::ops::f, a::b"),
+        ("ether 52:54:00:12:34:56", "ether <address>"),
+        ("registry.example.org/team/base:1", "<host>/team/base:1"),
+        ("the proxy Proxy.Example:3128 refused", "the proxy <host>:3128 refused"),
+        ("box says no, BOX.corp.example too", "<machine> says no, <machine> too"),
+        ("pq and pqr", "<user> and pqr"),
+    ],
+)
+def test_what_is_private_is_seen_however_it_is_written(
+    text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "box.corp.example")
+    environ = {
+        "HOME": "/home/müller/",
+        "USER": "müller",
+        "SUDO_USER": "pq",
+        "TOOLCHAIN_REGISTRY": "registry.example.org/team",
+        "https_proxy": "proxy.example:3128",
+    }
+    private = private_words(Layout(Path("/a/b/c"), Path("/d/e/f")), environ)
+    assert private.redacted(text) == shown
+
+
+def test_names_of_other_letters_and_half_secrets_stay_out_of_the_bundle(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "checkout", tmp_path / "cache")
+    (layout.build / "logs").mkdir(parents=True)
+    log = layout.build / "logs" / os.fsdecode(b"m\xfcller.log")
+    log.write_text("abc123secret " + "x" * 19_995 + "\nthe end\n")
+    finding = Finding("cache", "ok", "/home/müller/cache")
+    environ = {"HOME": "/home/müller", "INDEX_TOKEN": "abc123secret"}
+    found = members(support_bundle(layout, (finding,), environ))
+    assert "<home>/cache" in found["findings.json"]
+    assert "ller/cache" not in found["findings.json"]
+    (text,) = (text for name, text in found.items() if name.startswith("logs/"))
+    assert text == "the end\n"
 
 
 def test_root_is_nobodys_name() -> None:

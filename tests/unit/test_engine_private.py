@@ -145,6 +145,14 @@ def test_an_engine_answers_its_ping() -> None:
 def test_mounts_are_listed_from_the_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mounts_below(Path("/proc"))[-1] == Path("/proc")
     assert mounts_below(Path("/nowhere")) == []
-    lines = "a /t/x\\040y x 0 0\nb /t x 0 0\nc /t/x\\040y/z\\134 x 0 0\nd /tt x 0 0\n"
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: lines)
-    assert mounts_below(Path("/t")) == [Path("/t/x y/z\\"), Path("/t/x y"), Path("/t")]
+    lines = (
+        b"a /t/x\\040y x 0 0\nb /t x 0 0\nc /t/x\\040y/z\\134 x 0 0\nd /tt x 0 0\n"
+        b"e /media/M\xfcll\x0ber x 0 0\nf /t/x\\040y/z\\134/\xfc\\012 x 0 0\n"
+    )
+    monkeypatch.setattr(Path, "read_bytes", lambda _: lines)
+    assert mounts_below(Path("/t")) == [
+        Path(os.fsdecode(b"/t/x y/z\\/\xfc\n")),
+        Path("/t/x y/z\\"),
+        Path("/t/x y"),
+        Path("/t"),
+    ]

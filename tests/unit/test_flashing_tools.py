@@ -150,6 +150,7 @@ class Sketch:
     """A running sketch on a pseudo-terminal, whose board changes to its bootloader when touched."""
 
     def __init__(self, answers: bool) -> None:
+        self.others: tuple[SerialPort, ...] = ()
         self.master, slave = os.openpty()
         tty.setraw(slave)
         self.name = os.ttyname(slave)
@@ -160,8 +161,8 @@ class Sketch:
     def ports(self) -> Sequence[SerialPort]:
         self.looks += 1
         if self.looks <= 2 or not self._answers:
-            return [SerialPort(self.name, "Nano 33 BLE", APPLICATION.usb)]
-        return [BOOTLOADER]
+            return [*self.others, SerialPort(self.name, "Nano 33 BLE", APPLICATION.usb)]
+        return [*self.others, BOOTLOADER]
 
     def speed_was(self) -> int:
         return int(termios.tcgetattr(self.master)[4])
@@ -191,6 +192,19 @@ def test_a_running_sketch_is_touched_and_its_bootloaders_port_is_waited_for(
     flash(ready, QUIET, quiet=True)
     assert sketch.looks > 2
     assert sketch.speed_was() == termios.B1200
+    assert "--port=ttyACM1" in programs.calls("bossac")[1]
+
+
+def test_another_board_that_is_in_its_bootloader_already_is_left_alone(
+    tmp_path: Path, programs: Programs, make_sketch: Callable[[bool], Sketch]
+) -> None:
+    programs.add("bossac", FORK)
+    sketch = make_sketch(True)
+    sketch.others = (SerialPort("/dev/ttyACM0", "Nano 33 BLE", BOOTLOADER.usb),)
+    where = replace(host(programs.environ), list_ports=sketch.ports)
+    ready = job(tmp_path, NANO, "bossac", where, port=sketch.name)
+    sketch.looks = 0
+    flash(ready, QUIET, quiet=True)
     assert "--port=ttyACM1" in programs.calls("bossac")[1]
 
 
@@ -265,6 +279,22 @@ def test_a_volume_of_a_users_own_folder_is_found(tmp_path: Path, volumes: Path) 
     where = replace(host(), volume_folders=(tmp_path / "*",))
     flash(job(tmp_path, DISCO, "mass_storage", where), QUIET, quiet=True)
     assert (volumes / "DIS_F746NG" / "hello_world.bin").is_file()
+
+
+def test_folders_of_other_users_are_passed_by() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        for user in ("me", "somebody", os.fsdecode(b"M\xfcller")):
+            volume = Path(name) / user / "DIS_F746NG"
+            volume.mkdir(parents=True)
+            (volume / "DETAILS.TXT").touch()
+            if user != "me":
+                volume.parent.chmod(0)
+        where = replace(host(), volume_folders=(Path(name) / "*",))
+        ready = job(Path(name), DISCO, "mass_storage", where)
+        with without_privileges():
+            (line, _) = plan(ready)[1:]
+        assert line.endswith(f"to {name}/me/DIS_F746NG")
 
 
 def test_a_folder_that_is_no_probes_volume_is_left_alone(tmp_path: Path, volumes: Path) -> None:

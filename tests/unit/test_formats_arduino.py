@@ -198,6 +198,17 @@ def test_a_changed_byte_of_the_archive_is_noticed_or_changes_no_file(
     assert library == LIBRARY
 
 
+@pytest.mark.parametrize("name", ["", ".", "tensorflow_lite/a"])
+def test_damage_within_a_compressed_member_and_a_name_of_nothing_are_refused(name: str) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name), bytes(1000), zipfile.ZIP_DEFLATED)
+    data = bytearray(stream.getvalue())
+    data[30 + len(name)] ^= 0xFF
+    with pytest.raises(FormatError):
+        read_archive(bytes(data))
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "other/file", "tensorflow_lite/../evil"])
 def test_a_path_outside_the_folder_is_refused(name: str) -> None:
     stream = io.BytesIO()

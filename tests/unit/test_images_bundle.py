@@ -14,8 +14,9 @@ import pytest
 from tests.unit.actions_support import RecordingReporter, files_under
 from tests.unit.registry_support import sha256
 from toolchain.digest import Digest
+from toolchain.environment import EnvironmentSetupError, extract_wheels
 from toolchain.errors import DigestMismatchError, UsageError
-from toolchain.images.bundle import import_downloads, read_bundle, write_bundle
+from toolchain.images.bundle import BASE, import_downloads, read_bundle, write_bundle
 from toolchain.images.downloads import Downloads
 from toolchain.images.fetch import agree_with_lock, agree_with_pins
 from toolchain.layout import Layout
@@ -186,6 +187,18 @@ def test_a_bundle_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_bundle(tmp_path / "x.tar")
 
 
+def test_a_size_that_no_file_has_is_damage(bundle: Path, own: Layout, tmp_path: Path) -> None:
+    data = bundle.read_bytes()
+    place = data.index(BASE.encode() + bytes(50))
+    entry = tarfile.TarInfo(BASE)
+    entry.size = 1 << 70
+    bundle.write_bytes(data[:place] + entry.tobuf(tarfile.GNU_FORMAT) + data[place + 512 :])
+    with pytest.raises(DigestMismatchError, match="is damaged"):
+        import_downloads(read_bundle(bundle), own, RecordingReporter())
+    with pytest.raises(EnvironmentSetupError, match="cannot be read"):
+        extract_wheels(bundle, tmp_path)
+
+
 def test_a_damaged_download_goes_into_no_bundle(bundle: Path, own: Layout, tmp_path: Path) -> None:
     take(bundle, own)
     known = read_bundle(bundle)
@@ -225,3 +238,7 @@ def test_a_list_of_wheels_is_believed_only_where_the_lock_has_them() -> None:
     assert agree_with_lock({"a_b-1-py3-none-any.whl": good}, lock)
     assert not agree_with_lock({"a_b-1-py3-none-any.whl": evil}, lock)
     assert not agree_with_lock({"other-1-py3-none-any.whl": good}, lock)
+    # Of what is locked for other systems there is no wheel; all others have to be there.
+    elsewhere = LockedRequirement("c", "1", "sys_platform == 'win32'", frozenset({evil.sha256}))
+    assert agree_with_lock({"a_b-1-py3-none-any.whl": good}, (*lock, elsewhere))
+    assert not agree_with_lock({}, lock)

@@ -70,6 +70,22 @@ def test_the_first_variable_whose_file_is_there_counts(bundle: Path, tmp_path: P
     assert site_settings(environ).certificates == bundle
 
 
+def test_a_bundle_in_a_folder_that_is_closed_to_this_user_is_passed_by(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed" / "site.pem"
+    usual = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return usual(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    environ = {"SSL_CERT_FILE": str(closed), "PIP_CERT": str(bundle)}
+    assert site_settings(environ).certificates == bundle
+
+
 def test_without_variable_the_systems_bundle_counts(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

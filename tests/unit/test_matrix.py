@@ -94,6 +94,17 @@ def test_a_line_of_csv_is_a_build(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m.csv", "model,target\nsine_int8,sparkfun_edge\n"),
+        ("m.toml", "targets = ['sparkfun_edge']\n[[model]]\nname = 'sine_int8'\n"),
+    ],
+)
+def test_a_byte_order_mark_says_nothing(folder: Path, name: str, text: str) -> None:
+    assert keys(folder, f"\ufeff{text}", name) == keys(folder, text, name)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[[model]]\nname = 'sine_int8'\npath = 'x.tflite'", "either a name"),
@@ -107,6 +118,12 @@ def test_a_line_of_csv_is_a_build(folder: Path) -> None:
         ("[[model]]\nname = 'sine_int8'\n[[exclude]]\nmodel = 'wave'", "names the model wave"),
         ("[[model]]\nname = 'sine_int8'\n[[exclude]]\nmodel = 'sine_int8'", "nothing is left"),
         ("[[model]]\npath = 'models/wave.tflite'\narena = 8", "model.0.arena"),
+        ("[[model]]\npath = 'models/wave.tflite'\narena = 1099511627776", "model.0.arena"),
+        (f"[[model]]\npath = 'models/wave.tflite'\narena = 1{'0' * 5000}", "is not TOML"),
+        (f"x = {'[' * 5000}{']' * 5000}", "is not TOML"),
+        ("[[model]]\npath = '~nobody-of-that-name/x.tflite'", "there is no file"),
+        (f"[[model]]\npath = '{'x' * 300}.tflite'", "there is no file"),
+        ("[[model]]\nname = 'sine_int8'\n[[exclude]]\ntarget = 'moon'", "names the board 'moon'"),
         ("model = 1", "model"),
         ("[[model", "is not TOML"),
         ("", "model"),
@@ -128,6 +145,9 @@ def test_what_is_wrong_with_toml_is_said(folder: Path, text: str, said: str) -> 
         ("model,target\nsine_int8\n", "line 2 has not 2 fields"),
         ("model,target\nsine_int8,sparkfun_edge,x\n", "line 2 has not 2 fields"),
         ("model,target,arena\nsine_int8,sparkfun_edge,few\n", "line 2: arena is 'few'"),
+        ("model,target,arena\nsine_int8,sparkfun_edge,8\n", "line 2: arena is '8'"),
+        (f"model,target,arena\nsine_int8,sparkfun_edge,1{'0' * 20}\n", "line 2: arena is '1000"),
+        (f"model,target,arena\nsine_int8,sparkfun_edge,1{'0' * 5000}\n", "line 2: arena is '100"),
         ("model,target,build_type\nsine_int8,sparkfun_edge,fast\n", "no build type 'fast'"),
         ("model,target\nsine_int8,moon\n", "there is no board 'moon'"),
         ("model,target\n", "nothing is left"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from toolchain.digest import Digest
 from toolchain.errors import CancelledError, RemoteRefusedError, UsageError
 from toolchain.remote.blobs import BlobGoneError, BlobRefusedError, Blobs, _plan
 from toolchain.remote.connection import Connection, read_token, reason_of
+from toolchain.remote.endpoint import Endpoint
 from toolchain.remote.messages import UnusableResultError
 from toolchain.remote.settings import Credentials
 
@@ -98,6 +101,27 @@ def test_a_corrupted_blob_is_found_and_not_kept(
         assert not store.contains(digest)
 
 
+def test_what_expands_to_more_than_its_digest_says_is_not_expanded_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = zstandard.ZstdCompressor().compress(bytes(256 << 20))
+    monkeypatch.setattr(zstandard.ZstdCompressor, "compress", lambda *_: bomb)
+    service = Service(zstd=True)
+    digest = service.put(random.Random(4).randbytes(2 << 20))
+    with blobs_of(service, tmp_path) as (blobs, store):
+        blobs.capabilities()
+        tracemalloc.start()
+        try:
+            with pytest.raises(UnusableResultError, match="is something else"):
+                blobs.download([digest])
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert not store.contains(digest)
+    assert len(bomb) < 1 << 20
+    assert most < 32 << 20
+
+
 @pytest.mark.parametrize("size", [1_000, 2_000_000])
 def test_a_blob_that_is_gone_is_said_to_be(tmp_path: Path, size: int) -> None:
     with blobs_of(Service(), tmp_path) as (blobs, _), pytest.raises(BlobGoneError):
@@ -163,6 +187,29 @@ def test_cancelling_ends_retries(tmp_path: Path) -> None:
         with pytest.raises(CancelledError):
             blobs.missing([Digest("0" * 64, 1)])
     assert service.calls["FindMissingBlobs"] == 0
+
+
+_BEGIN, _END = (f"-----{word} CERTIFICATE-----\n".encode() for word in ("BEGIN", "END"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no certificate",
+        b"\x30\x82\x01\x0a",
+        _BEGIN + b"AAAA\n" + _END,
+        _BEGIN.replace(b"CERTIFICATE", b"PRIVATE KEY") + b"AAAA\n",
+    ],
+    ids=["nothing", "text", "DER", "damaged", "a key"],
+)
+def test_a_file_without_certificates_is_known_before_anything_is_sent(
+    tmp_path: Path, data: bytes
+) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="holds no certificates in PEM"):
+        Connection(Endpoint("127.0.0.1", 50051, tls=True), Credentials(ca_file=path))
 
 
 @settings(deadline=None)

@@ -110,6 +110,17 @@ def test_an_executors_cache_is_used_where_no_other_is_named() -> None:
     assert choice.cache == choice.executor
 
 
+@pytest.mark.parametrize("by_option", [False, True])
+def test_an_executor_can_be_used_without_its_cache(by_option: bool) -> None:
+    choice = chosen_remote(
+        cache="none" if by_option else "",
+        executor="grpc://127.0.0.1:2",
+        environ={CACHE_VARIABLE: "grpc://127.0.0.1:1" if by_option else "none"},
+    )
+    assert choice.cache is None
+    assert str(choice.executor) == "grpc://127.0.0.1:2"
+
+
 def test_nothing_is_sent_to_others_in_plain_text_unless_told_so() -> None:
     with pytest.raises(UsageError) as caught:
         chosen_remote(cache="grpc://192.0.2.7:1", environ={})

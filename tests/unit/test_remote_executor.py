@@ -15,6 +15,7 @@ from buildgrid.common.protos.build.bazel.remote.execution.v2 import remote_execu
 from tests.unit.actions_support import RecordingReporter, make_layout, shell
 from tests.unit.remote_support import Service, completed, serving, wait_until
 from toolchain.actions import Maker, Runner, SharedCache, Step
+from toolchain.digest import Digest
 from toolchain.errors import (
     CancelledError,
     RemoteExecutionError,
@@ -267,6 +268,46 @@ def test_cancelling_is_told_to_the_service(tmp_path: Path) -> None:
     assert isinstance(error, CancelledError)
 
 
+@pytest.mark.parametrize("method", ["_upload", "_execute", "_open", "_take"])
+def test_what_is_stopped_at_any_moment_is_cancelled(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = getattr(RemoteExecutor, method)
+
+    def stopped_before(executor: RemoteExecutor, *arguments: Any, **options: Any) -> Any:
+        executor.cancel()
+        return usual(executor, *arguments, **options)
+
+    monkeypatch.setattr(RemoteExecutor, method, stopped_before)
+    with pytest.raises(CancelledError):
+        run_with(tmp_path, well)
+
+
+def test_an_execution_that_is_not_answered_yet_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def run(_service: Service, _action: api.Action) -> Iterator[Any]:
+        asked.set()
+        ended.wait(30)
+        yield EXECUTING
+
+    usual = RemoteExecutor._open
+
+    def stopped_after(executor: RemoteExecutor, *arguments: Any) -> None:
+        usual(executor, *arguments)
+        assert asked.wait(20)
+        executor.cancel()
+
+    monkeypatch.setattr(RemoteExecutor, "_open", stopped_after)
+    try:
+        with pytest.raises(CancelledError):
+            run_with(tmp_path, run)
+    finally:
+        ended.set()
+
+
 def test_a_poisoned_result_of_an_execution_is_not_taken(tmp_path: Path) -> None:
     def run(service: Service, _action: api.Action) -> Iterator[Any]:
         response = completed({"out": b"made there"}, service)
@@ -275,6 +316,23 @@ def test_a_poisoned_result_of_an_execution_is_not_taken(tmp_path: Path) -> None:
 
     with pytest.raises(RemoteExecutionError, match="is something else"):
         run_with(tmp_path, run)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_result_that_has_outlived_its_outputs_is_made_anew(tmp_path: Path, always: bool) -> None:
+    def run(service: Service, _action: api.Action) -> Iterator[Any]:
+        response = completed({"out": b"made there"}, service)
+        if always or service.calls["Execute"] == 1:
+            for file in response.result.output_files:
+                del service.blobs[Digest(file.digest.hash, file.digest.size_bytes)]
+        yield response
+
+    if always:
+        with pytest.raises(RemoteExecutionError, match="is not in its store"):
+            run_with(tmp_path, run)
+        return
+    service, _ = run_with(tmp_path, run)
+    assert service.skipped == [False, True]
 
 
 def test_a_service_that_runs_nothing_is_told_apart(tmp_path: Path) -> None:

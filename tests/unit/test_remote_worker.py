@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -12,11 +15,13 @@ from toolchain.actions.action_cache import ActionCache, ActionResult
 from toolchain.actions.bound import LIMIT_VARIABLE
 from toolchain.actions.docker_executor import DockerExecutor
 from toolchain.actions.store import Store
+from toolchain.console import PlainReporter
 from toolchain.digest import Digest
-from toolchain.errors import UsageError, WorkerError
+from toolchain.errors import CancelledError, UsageError, WorkerError
 from toolchain.remote.connection import Connection
 from toolchain.remote.endpoint import Endpoint
-from toolchain.remote.leased import Workplace
+from toolchain.remote.keeper import _only_one, is_held
+from toolchain.remote.leased import Workplace, _one_at_a_time
 from toolchain.remote.settings import Credentials
 from toolchain.remote.tokens import make_token
 from toolchain.remote.worker import Worker, hold_name, worker_name
@@ -45,6 +50,45 @@ def test_a_name_is_held_by_one_worker_of_a_machine(tmp_path: Path) -> None:
     os.close(hold_name("w", layout))
 
 
+def test_one_action_runs_once_at_a_time_and_its_lock_leaves_no_file(tmp_path: Path) -> None:
+    layout, action = make_layout(tmp_path), Digest.of_bytes(b"action")
+    folder = layout.cache / "locks" / "actions"
+    inside: list[int] = []
+    most: list[int] = []
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for _ in range(5):
+                with _one_at_a_time(layout, action, lambda: False):
+                    inside.append(number)
+                    most.append(len(inside))
+                    time.sleep(0.005)
+                    inside.remove(number)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (most, errors) == ([1] * 20, [])
+    with pytest.raises(ValueError, match="of the step"), _one_at_a_time(layout, action, bool):
+        raise ValueError("of the step")
+    assert list(folder.iterdir()) == []
+
+
+def test_waiting_for_the_same_action_ends_when_nobody_wants_it(tmp_path: Path) -> None:
+    layout, action = make_layout(tmp_path), Digest.of_bytes(b"action")
+    with (
+        _one_at_a_time(layout, action, lambda: False),
+        pytest.raises(CancelledError),
+        _one_at_a_time(layout, action, lambda: True),
+    ):
+        raise AssertionError("both ran")
+
+
 def test_a_workers_cache_is_kept_within_its_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +110,40 @@ def test_a_workers_cache_is_kept_within_its_bound(
     left = sum(path.stat().st_size for path in layout.store.rglob("*") if path.is_file())
     assert left <= 70_000_000
     worker._connections[0].close()
+
+
+def test_a_signal_that_comes_while_something_is_told_drains_the_worker(tmp_path: Path) -> None:
+    layout, reporter = make_layout(tmp_path), PlainReporter()
+
+    def no_executor() -> DockerExecutor:
+        raise AssertionError("nothing is run here")
+
+    place = Workplace("w", ("image:1",), layout, Store(layout.store), no_executor, reporter)
+    endpoint = Endpoint("127.0.0.1", 1, tls=False)
+    worker = Worker(place, lambda: Connection(endpoint, Credentials()), slots=2)
+    # A handler runs wherever the main thread is: here, inside the reporter.
+    with reporter._lock:
+        asked = threading.Thread(target=worker.drain, daemon=True)
+        asked.start()
+        asked.join(10)
+        assert not asked.is_alive()
+    assert worker.run() == 0
+
+
+def test_who_looks_at_the_keepers_lock_hinders_nobody(tmp_path: Path) -> None:
+    lock = tmp_path / "keeper.lock"
+    assert not is_held(lock)
+    ours = os.open(lock, os.O_RDWR | os.O_CREAT)
+    looking = os.open(lock, os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    assert not is_held(lock)
+    ended = threading.Timer(0.2, os.close, (looking,))
+    ended.start()
+    assert _only_one(ours)
+    ended.join()
+    assert is_held(lock)
+    os.close(ours)
+    assert not is_held(lock)
 
 
 @pytest.mark.parametrize(

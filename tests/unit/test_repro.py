@@ -17,14 +17,19 @@ from hypothesis import strategies as st
 
 from tests.unit.actions_support import P, RecordingReporter, make_layout
 from toolchain.actions import OutputOf, Step, Store
-from toolchain.errors import NotReproducibleError, StepFailedError, UsageError
+from toolchain.errors import (
+    FirmwareInvalidError,
+    NotReproducibleError,
+    StepFailedError,
+    UsageError,
+)
 from toolchain.firmware.archive import members
 from toolchain.host_tools.pinned_tree import PinnedTree
 from toolchain.host_tools.tools import HostTools, Tool
 from toolchain.images import Kind
 from toolchain.render.repro import reproduction_text
 from toolchain.repro import places
-from toolchain.repro.bench import Bench
+from toolchain.repro.bench import Bench, _has_members
 from toolchain.repro.elf_difference import Place, differences
 from toolchain.repro.matrix import Difference, Reproduction, Row, find_extent
 from toolchain.repro.places import HostPlace, Made
@@ -37,6 +42,7 @@ from toolchain.repro.variations import (
     processors,
     varied,
 )
+from toolchain.sizes.files import explain_files
 
 COMPILER = shutil.which("cc")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="not run: there is no C compiler here")
@@ -174,6 +180,20 @@ def test_members_of_one_name_are_told_apart_and_damage_is_noticed() -> None:
     assert members(one + other[8:]) == {"a.o": b"1", "a.o#2": b"2"}
     with pytest.raises(ValueError, match="damaged"):
         members(one[:-10])
+    with pytest.raises(ValueError, match="damaged"):
+        members(one.replace(b"1         `", b"-60       `"))
+
+
+@pytest.mark.parametrize("missing", [1, 3, 5])
+def test_an_archive_that_is_cut_off_within_a_member_is_noticed(missing: int) -> None:
+    whole = archive({"a.o": b"12", "b.o": b"123456"})
+    with pytest.raises(ValueError, match="cut off"):
+        members(whole[:-missing])
+    assert not _has_members(whole, whole[:-missing])
+    with pytest.raises(FirmwareInvalidError, match=r"libtensorflow-microlite\.a is damaged"):
+        explain_files(("a.elf", b""), "", 0, whole[:-missing])
+    with pytest.raises(FirmwareInvalidError, match=r"a\.o is damaged"):
+        explain_files(("a.elf", b""), "", 0, whole)
 
 
 def test_a_member_that_differs_is_named() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain.errors import CancelledError
-from toolchain.flock import try_exclusive
+from toolchain.flock import is_still, try_exclusive
 from toolchain.layout import Layout
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _acquire(path: Path, reporter: Reporter) -> int:
                     reporter.note(f"waiting for {_holder(descriptor)} to finish with this project")
                     said = True
                 time.sleep(_POLL_SECONDS)
-            if _is_still(path, descriptor):
+            if is_still(path, descriptor):
                 return descriptor
         except KeyboardInterrupt:
             os.close(descriptor)
@@ -119,14 +119,6 @@ def _acquire(path: Path, reporter: Reporter) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    # Whoever cleans the cache may have removed the file while we waited for it.
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _who_we_are() -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolchain.cli.option_values import whole_number
 from toolchain.model_choice import chosen_model
-from toolchain.models import DEFAULT_BUILD_TYPE, DEFAULT_MODEL
+from toolchain.models import DEFAULT_BUILD_TYPE, DEFAULT_MODEL, LARGEST_ARENA, SMALLEST_ARENA
 
 if TYPE_CHECKING:
     from toolchain.models import BuildType, Model
@@ -80,9 +80,11 @@ class FirmwareOptions(BuildOptions):
         """Return the arena's size in bytes; None for the smallest that works.
 
         Raises:
-            UsageError: it is no number, or too small for any model.
+            UsageError: it is no number, too small for any model, or too large for any board.
         """
-        return whole_number("--arena", self.arena, at_least=16) if self.arena else None
+        if not self.arena:
+            return None
+        return whole_number("--arena", self.arena, at_least=SMALLEST_ARENA, at_most=LARGEST_ARENA)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import signal
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -59,13 +61,34 @@ def chosen_listen(host: str, port: int, *, tokens: bool, encrypt: bool) -> Liste
     """Return where a service listens: encrypted and with tokens unless only this machine can come.
 
     Args:
-        host: name or address.
+        host: name or address; an IPv6 address with or without its brackets.
         port: 1 to 65535.
         tokens: ask for tokens in any case.
         encrypt: encrypt in any case.
+
+    Raises:
+        UsageError: ``host`` is neither a name nor an address.
     """
+    given = host
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not _is_host(host):
+        raise UsageError(
+            f"--listen cannot be {given!r}",
+            why="it is neither a name nor an IPv4 or IPv6 address",
+            next_step="write the address alone, such as 127.0.0.1 or ::1, and the port with --port",
+        )
     outside = not Endpoint(host, port, tls=False).is_loopback
     return Listen(host, port, tls=outside or encrypt, tokens=outside or tokens)
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", text) is not None
+    try:
+        return not ipaddress.IPv6Address(text).scope_id
+    except ValueError:
+        return False
 
 
 def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:

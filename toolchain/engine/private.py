@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -39,6 +40,8 @@ _MAX_RUN_BYTES = 107 - len("/exec/containerd/containerd-debug.sock")
 _SHORT_RUN_ROOT = Path("/run")
 _SPECIAL = frozenset("#?;%")
 """What means something else in the address unix://..."""
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes spaces, line ends and backslashes in its list of mounts."""
 
 
 @dataclass(frozen=True)
@@ -338,12 +341,19 @@ def _kill_orphans(exec_root: Path) -> None:
 def mounts_below(folder: Path) -> list[Path]:
     """Return the mount points at or below ``folder``, the innermost first."""
     try:
-        lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/self/mounts").read_bytes().split(b"\n")
     except OSError:
         return []
-    points = [Path(line.split()[1].replace("\\040", " ").replace("\\134", "\\")) for line in lines]
+    # Bytes: a mount point of somebody else's may have a name in any encoding.
+    points = [
+        Path(os.fsdecode(_ESCAPE.sub(_unescaped, line.split(b" ")[1]))) for line in lines if line
+    ]
     inside = {point for point in points if point.is_relative_to(folder)}
     return sorted(inside, key=lambda point: len(point.parts), reverse=True)
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 8)])
 
 
 def _unmount_below(folder: Path) -> None:

@@ -14,7 +14,7 @@ def members(archive: bytes) -> Mapping[str, bytes]:
     """Return the members of a GNU archive by name; a second one of a name gets a number.
 
     Raises:
-        ValueError: it is cut off.
+        ValueError: it is cut off or damaged.
     """
     found: dict[str, bytes] = {}
     names = b""
@@ -23,8 +23,13 @@ def members(archive: bytes) -> Mapping[str, bytes]:
         header = archive[position : position + _HEADER_BYTES]
         if len(header) < _HEADER_BYTES or header[58:60] != b"`\n":
             raise ValueError("the archive is damaged")
-        name, size = header[:16].rstrip(), int(header[48:58])
+        name, length = header[:16].rstrip(), header[48:58].rstrip()
+        if not length.isdigit():
+            raise ValueError("the archive is damaged")
+        size = int(length)
         data = archive[position + _HEADER_BYTES : position + _HEADER_BYTES + size]
+        if len(data) < size:
+            raise ValueError("the archive is cut off")
         position += _HEADER_BYTES + size + size % 2
         if name == b"//":
             names = data

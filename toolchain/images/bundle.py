@@ -231,7 +231,8 @@ def _members(bundle: Bundle) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[byte
     try:
         with tarfile.open(bundle.path, "r:") as archive:
             yield members(archive)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        # ValueError: a size that no file has.
         raise _damaged(bundle.path, str(error)) from error
 
 
@@ -309,7 +310,10 @@ def _require_only(archive: Path, name: str) -> None:
             content = images.extractfile("manifest.json")
             document = json.loads(content.read() if content else b"")
         tags = [item["RepoTags"] for item in document]
-    except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+    except (
+        *(tarfile.TarError, EOFError, ValueError, KeyError, TypeError),
+        RecursionError,
+    ) as error:
         raise _damaged(archive, f"it is no saved image ({error})") from error
     if tags != [[name]]:
         raise DigestMismatchError(

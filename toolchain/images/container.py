@@ -166,8 +166,9 @@ def open_fetch_container(
     """
     layout.cache.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=FETCH_PREFIX, dir=layout.cache))
-    container: Any = None
-    try:
+    # Each of these is done whatever becomes of the others.
+    with contextlib.ExitStack() as held:
+        held.callback(shutil.rmtree, scratch, ignore_errors=True)
         out = scratch / "out"
         out.mkdir()
         binds = [f"{source}:{target}:ro,z" for source, target in site.mounts(scratch).items()]
@@ -182,15 +183,12 @@ def open_fetch_container(
             security_opt=["no-new-privileges"],
             volumes=[*binds, f"{out}:{OUT}:rw,z"],
         )
+        held.callback(container.remove, force=True, v=True)
+        held.callback(_give_back, engine, container)
         container.start()
         identifier = str(container.id)
         with (cancellation or Cancellation()).ended_by(lambda: _kill(engine, identifier)):
             yield FetchContainer(engine, identifier, out, site)
-    finally:
-        if container is not None:
-            _give_back(engine, container)
-            container.remove(force=True, v=True)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _kill(engine: Engine, identifier: str) -> None:

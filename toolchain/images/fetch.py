@@ -293,9 +293,10 @@ def _any(_: Files) -> bool:
 
 
 def agree_with_lock(files: Files, lock: tuple[LockedRequirement, ...]) -> bool:
-    """Return whether each of the wheels is one of the lock."""
+    """Return whether each of the wheels is one of the lock, and none is missing."""
     accepted = _accepted(lock)
-    return all(
+    needed = {item.name for item in lock if not item.marker}
+    return needed <= {_project(file) for file in files} and all(
         digest.sha256 in accepted.get(_project(file), frozenset()) for file, digest in files.items()
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolchain.errors import PinsError
+from toolchain.files import write_atomically
 from toolchain.layout import Layout
 
 SHARED_RECORD = "docker/shared-images.json"
@@ -80,7 +80,12 @@ class SharedRecord:
             ) from error
 
     def remember(self, images: Mapping[str, KnownImage]) -> bool:
-        """Add images, in the place of what had their names; return whether the file changed."""
+        """Add images, in the place of what had their names; return whether the file changed.
+
+        Raises:
+            PinsError: the file cannot be understood.
+            DiskFullError: there is no room.
+        """
         before = self.read()
         now = {**before, **images}
         if now == before:
@@ -92,10 +97,7 @@ class SharedRecord:
                 for name, item in sorted(now.items())
             },
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        finished = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        finished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        finished.replace(self._path)
+        write_atomically(self._path, (json.dumps(document, indent=1) + "\n").encode())
         return True
 
 

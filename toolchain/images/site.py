@@ -85,9 +85,17 @@ def _certificates(environ: Mapping[str, str]) -> Path | None:
     for name in CERTIFICATE_VARIABLES:
         if environ.get(name):
             path = Path(environ[name])
-            if path.is_file():
+            if _is_readable(path):
                 return path.resolve()
-    return next((path.resolve() for path in SYSTEM_BUNDLES if path.is_file()), None)
+    return next((path.resolve() for path in SYSTEM_BUNDLES if _is_readable(path)), None)
+
+
+def _is_readable(path: Path) -> bool:
+    # One that is closed to this user is of as little use as one that is not there.
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:
+        return False
 
 
 def _cargo_config(environ: Mapping[str, str]) -> tuple[Path | None, str]:

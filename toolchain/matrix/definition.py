@@ -34,7 +34,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from toolchain.errors import UsageError
 from toolchain.model_choice import MODEL_SUFFIXES, chosen_model
-from toolchain.models import BUILD_TYPES, DEFAULT_BUILD_TYPE, BuildType, Model, find_build_type
+from toolchain.models import (
+    BUILD_TYPES,
+    DEFAULT_BUILD_TYPE,
+    LARGEST_ARENA,
+    SMALLEST_ARENA,
+    BuildType,
+    Model,
+    find_build_type,
+)
 
 _COLUMNS = ("model", "target", "build_type", "representative", "inputs", "arena")
 _MOST_ROWS = 100_000
@@ -51,7 +59,7 @@ class _ModelTable(_Table):
     path: Text | None = None
     representative: Text | None = None
     inputs: Text | None = None
-    arena: Annotated[int, Field(ge=16)] | None = None
+    arena: Annotated[int, Field(ge=SMALLEST_ARENA, le=LARGEST_ARENA)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> _ModelTable:
@@ -120,7 +128,8 @@ def read_matrix(path: Path, targets: Sequence[str]) -> Matrix:
         UsageError: it cannot be read, or something in it cannot be used; the message says where.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Spreadsheets begin their CSV with a byte-order mark, some editors any file.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"the matrix {path} cannot be read: {error}", next_step="name a .toml or .csv file"
@@ -136,9 +145,12 @@ def read_matrix(path: Path, targets: Sequence[str]) -> Matrix:
 
 def _from_toml(path: Path, text: str, targets: Sequence[str]) -> list[Combination]:
     try:
-        file = _MatrixFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # Also of a number with thousands of digits, and of tables within tables without end.
         raise UsageError(f"{path} is not TOML", why=str(error)) from error
+    try:
+        file = _MatrixFile.model_validate(document)
     except ValidationError as error:
         reasons = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
@@ -165,6 +177,11 @@ def _from_toml(path: Path, text: str, targets: Sequence[str]) -> list[Combinatio
         ):
             raise UsageError(
                 f"{path}: [[exclude]] names the model {each.model}, which is not there"
+            )
+        if each.target and each.target not in targets:
+            raise UsageError(
+                f"{path}: [[exclude]] names the board {each.target!r}, which there is not",
+                next_step=f"choose from: {', '.join(targets)}",
             )
     return found
 
@@ -202,9 +219,6 @@ def _from_csv(path: Path, text: str) -> list[Combination]:
             values = {name: (value or "").strip() for name, value in line.items()}
             model = values["model"]
             kind = "path" if Path(model).suffix in MODEL_SUFFIXES else "name"
-            arena = values.get("arena", "")
-            if arena and not (arena.isascii() and arena.isdigit() and int(arena) >= 16):
-                raise UsageError(f"{path}: {where}: arena is {arena!r} and must be 16 or more")
             found.append(
                 Combination(
                     _model(
@@ -218,7 +232,7 @@ def _from_csv(path: Path, text: str) -> list[Combination]:
                     ),
                     values["target"],
                     _build_type(path, where, values.get("build_type") or DEFAULT_BUILD_TYPE),
-                    int(arena) if arena else None,
+                    _arena(path, where, values.get("arena", "")),
                 )
             )
             if len(found) > _MOST_ROWS:
@@ -226,6 +240,22 @@ def _from_csv(path: Path, text: str) -> list[Combination]:
     except csv.Error as error:
         raise UsageError(f"{path} is not CSV", why=f"line {reader.line_num}: {error}") from error
     return found
+
+
+def _arena(path: Path, where: str, text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        # More digits than int takes are no size either.
+        number = int(text) if text.isascii() and text.isdigit() else 0
+    except ValueError:
+        number = 0
+    if not SMALLEST_ARENA <= number <= LARGEST_ARENA:
+        raise UsageError(
+            f"{path}: {where}: arena is {text[:40]!r} and must be a number of bytes from "
+            f"{SMALLEST_ARENA} to {LARGEST_ARENA}"
+        )
+    return number
 
 
 def _build_type(path: Path, where: str, text: str) -> BuildType:
@@ -242,7 +272,13 @@ def _model(path: Path, where: str, values: Mapping[str, str | None]) -> Model:
 
     def place(name: str) -> str:
         value = values.get(name)
-        return str(path.parent / Path(value).expanduser()) if value else ""
+        if not value:
+            return ""
+        try:
+            return str(path.parent / Path(value).expanduser())
+        except RuntimeError:
+            # Of a user whom there is not: no such file.
+            return str(path.parent / value)
 
     given = place("path") if values.get("path") else ""
     try:

@@ -99,10 +99,9 @@ def check_lock(
     wanted = {normalised(name) for name in lock.requirements}
     for item in locked:
         offered = newest.get(item.name, "")
-        if item.name in gone:
-            yield PinState(
-                "wheel", item.name, lock.name, item.version, offered, "vanished", gone[item.name]
-            )
+        lost = gone.get((item.name, item.version))
+        if lost is not None:
+            yield PinState("wheel", item.name, lock.name, item.version, offered, "vanished", lost)
         elif item.name in wanted:
             state: State = "current" if offered == item.version else "outdated"
             if not offered:
@@ -116,24 +115,28 @@ def _versions(text: str, name: str) -> dict[str, str]:
 
 def _vanished(
     lock: Lock, text: str, locked: Sequence[LockedRequirement], environ: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Yield what the index no longer has, and what is missing of it."""
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield name and version of what the index no longer has, and what is missing of it."""
     try:
         exact = [f"{name}=={version}" for name, version in lock.requirements.items()]
         again = compiled(exact, lock.options, environ, constraints=text)
     except PinsError as error:
-        missing = {normalised(name) for name, _ in _MISSING.findall(error.why)}
-        names = missing & {item.name for item in locked}
-        if not names:
+        missing = {(normalised(name), version) for name, version in _MISSING.findall(error.why)}
+        gone = missing & {(item.name, item.version) for item in locked}
+        if not gone:
             raise
-        for name in names:
-            yield name, "the index does not have this version"
+        for each in gone:
+            yield each, "the index does not have this version"
         return
-    offered = {item.name: item.hashes for item in parse_lock(again, lock.name)}
+    # A lock may have two versions of a package, each with a marker of its own.
+    offered = {(item.name, item.version): item.hashes for item in parse_lock(again, lock.name)}
     for item in locked:
-        lost = item.hashes - offered.get(item.name, frozenset())
+        lost = item.hashes - offered.get((item.name, item.version), frozenset())
         if lost:
-            yield item.name, f"{len(lost)} of {len(item.hashes)} locked files are not in the index"
+            yield (
+                (item.name, item.version),
+                f"{len(lost)} of {len(item.hashes)} locked files are not in the index",
+            )
 
 
 def check_crate(container: FetchContainer, pin: CratePin, source: str) -> PinState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,10 @@ def parse_lock(text: str, source: str) -> tuple[LockedRequirement, ...]:
         source: name of the file, for messages.
 
     Raises:
-        PinsError: a line is not ``name==version [; marker] --hash=sha256:... ...``.
+        PinsError: a line is not ``name==version [; marker] --hash=sha256:... ...``, or a package
+            is there twice.
     """
-    found = []
+    found: list[LockedRequirement] = []
     for line in text.replace("\\\n", " ").splitlines():
         content = re.sub(r"(^|\s)#.*$", "", line).strip()
         if not content:
@@ -79,7 +80,23 @@ def parse_lock(text: str, source: str) -> tuple[LockedRequirement, ...]:
                 hashes=frozenset(item[1] for item in hashes if item is not None),
             )
         )
+    _refuse_doubles(found, source)
     return tuple(found)
+
+
+def _refuse_doubles(found: Sequence[LockedRequirement], source: str) -> None:
+    """Refuse a package that is locked twice for the same case: pip would, or take either."""
+    markers: dict[str, dict[str, str]] = {}
+    for item in found:
+        versions = markers.setdefault(item.name, {})
+        if versions and (item.marker in versions or not item.marker or "" in versions):
+            (other, *_) = versions.values()
+            raise PinsError(
+                f"{source} has {item.name} twice: {other} and {item.version}",
+                why="two changes to it were merged, or it was edited",
+                next_step="make it anew with ./invoke pins --update",
+            )
+        versions[item.marker] = item.version
 
 
 def read_lock(path: Path) -> tuple[LockedRequirement, ...]:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import IO, Any, cast
 
 import grpc
 import zstandard
@@ -319,21 +319,42 @@ class Blobs:
     def _expand(self, target: Any, digest: Digest, request: Any, **how: Any) -> None:
         target.seek(0)
         target.truncate()
-        expander = zstandard.ZstdDecompressor().decompressobj()
         with _told_when_gone(digest):
-            for answer in self._bytes.Read(request, **how):
-                try:
-                    target.write(expander.decompress(answer.data))
-                except zstandard.ZstdError as error:
-                    raise _corrupt(digest, target.tell()) from error
-                if target.tell() > digest.size_bytes:
-                    raise _corrupt(digest, target.tell())
+            source = cast("IO[bytes]", _Answers(self._bytes.Read(request, **how)))
+            try:
+                # In pieces: what a few bytes expand to has no limit otherwise.
+                for piece in zstandard.ZstdDecompressor().read_to_iter(
+                    source, write_size=_CHUNK_BYTES
+                ):
+                    if target.tell() + len(piece) > digest.size_bytes:
+                        raise _corrupt(digest, target.tell() + len(piece))
+                    target.write(piece)
+            except zstandard.ZstdError as error:
+                raise _corrupt(digest, target.tell()) from error
 
     def _compresses(self, digest: Digest) -> bool:
         return self.capabilities().zstd and digest.size_bytes >= _WORTH_COMPRESSING_BYTES
 
     def _name(self, *parts: str) -> str:
         return "/".join(((self._instance,) if self._instance else ()) + parts)
+
+
+class _Answers:
+    """A stream of answers, as the file of which zstandard reads."""
+
+    def __init__(self, answers: Iterable[bytestream_pb2.ReadResponse]) -> None:
+        self._answers = iter(answers)
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes; none at the end."""
+        while not self._rest:
+            answer = next(self._answers, None)
+            if answer is None:
+                return b""
+            self._rest = answer.data
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
 
 
 def missing_in(error: grpc.RpcError) -> bool:

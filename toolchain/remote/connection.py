@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -85,11 +86,8 @@ class Connection:
             ("grpc.use_local_subchannel_pool", 1),
         ]
         if endpoint.tls:
-            roots = _read(credentials.ca_file) if credentials.ca_file else None
-            try:
-                secrets = grpc.ssl_channel_credentials(root_certificates=roots)
-            except (ValueError, RuntimeError) as error:
-                raise _not_certificates(credentials.ca_file) from error
+            roots = _read_certificates(credentials.ca_file) if credentials.ca_file else None
+            secrets = grpc.ssl_channel_credentials(root_certificates=roots)
             self.channel = grpc.secure_channel(endpoint.target, secrets, options)
         else:
             self.channel = grpc.insecure_channel(endpoint.target, options)
@@ -244,11 +242,25 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _not_certificates(path: Path | None) -> UsageError:
-    return UsageError(
-        f"{path} holds no certificates in PEM",
-        next_step="name the file with the certificate of the authority that signed the service's",
-    )
+def _read_certificates(path: Path) -> bytes:
+    """Return the certificates in a file.
+
+    gRPC takes any file, and then says of each call that the service does not answer.
+    """
+    data = _read(path)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            # What stands around certificates may be text in any encoding.
+            cadata=data.decode("ascii", "ignore")
+        )
+    except (ssl.SSLError, ValueError) as error:
+        raise UsageError(
+            f"{path} holds no certificates in PEM",
+            why=str(error).partition(" (_ssl")[0],
+            next_step="name the file with the certificate of the authority that signed the "
+            "service's",
+        ) from error
+    return data
 
 
 def _cancelled() -> CancelledError:

@@ -34,7 +34,7 @@ from toolchain.errors import (
     UsageError,
 )
 from toolchain.layout import Layout
-from toolchain.remote.blobs import BlobRefusedError, Blobs, missing_in
+from toolchain.remote.blobs import BlobGoneError, BlobRefusedError, Blobs, missing_in
 from toolchain.remote.connection import (
     RETRIABLE,
     Connection,
@@ -181,11 +181,12 @@ class RemoteExecutor:
             RemoteExecutionError: it could not run the action, or no worker took it in time.
         """
         name = action.step.name
+        anew = False
         for _ in range(_SUBMISSIONS):
             try:
                 progress("sending inputs")
                 self._upload(action)
-                response = self._execute(action, progress)
+                response = self._execute(action, progress, anew=anew)
                 return self._take(action, response)
             except grpc.RpcError as error:
                 raise service_error(error, self._connection.endpoint) from error
@@ -196,6 +197,10 @@ class RemoteExecutor:
                     next_step="tell whoever runs it, or build here without --remote-executor",
                 ) from error
             except UnusableResultError as error:
+                if isinstance(error, BlobGoneError) and not anew:
+                    # A result of its cache that has outlived its outputs.
+                    anew = True
+                    continue
                 raise RemoteExecutionError(
                     f"what {self._server} gave out as the result of '{name}' cannot be used: "
                     f"{error}",
@@ -244,10 +249,12 @@ class RemoteExecutor:
         )
 
     def _execute(
-        self, action: PreparedAction, progress: Callable[[str], None]
+        self, action: PreparedAction, progress: Callable[[str], None], *, anew: bool
     ) -> api.ExecuteResponse:
         request = api.ExecuteRequest(
-            instance_name=self._instance, action_digest=from_digest(action.digest)
+            instance_name=self._instance,
+            action_digest=from_digest(action.digest),
+            skip_cache_lookup=anew,
         )
         running = _Running()
         waiting_since = heard = time.monotonic()
@@ -283,8 +290,18 @@ class RemoteExecutor:
             self._forget(running)
 
     def _open(self, running: _Running, method: Callable[..., Any], request: object) -> None:
-        """Start reading a stream of operations into ``running.events``, in a thread."""
-        call = method(request, metadata=self._connection.metadata)
+        """Start reading a stream of operations into ``running.events``, in a thread.
+
+        Raises:
+            CancelledError: ``cancel`` was called.
+        """
+        try:
+            call = method(request, metadata=self._connection.metadata)
+        except ValueError as error:
+            # A closed channel says so.
+            if self._connection.cancelled.is_set():
+                raise CancelledError("stopped before the remote service was asked") from error
+            raise
         running.call = call
         events = running.events = queue.SimpleQueue()
 

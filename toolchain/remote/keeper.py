@@ -13,15 +13,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from toolchain import flock
 from toolchain.console import PlainReporter, Reporter
 from toolchain.engine import open_engine
 from toolchain.errors import RemoteServiceError, ToolchainError
 from toolchain.files import write_atomically
-from toolchain.flock import try_exclusive
 from toolchain.images import image_name, project_pins
 from toolchain.layout import Layout, project_layout
 from toolchain.quoted import last_lines
@@ -36,6 +37,8 @@ from toolchain.remote.tokens import make_token
 START_SECONDS = 120.0
 STOP_SECONDS = 90.0
 _POLL_SECONDS = 0.2
+_LOCK_SECONDS = 2.0
+_LOCK_POLL_SECONDS = 0.01
 _OWN_TOKEN_DAYS = 3650
 _SHOWN_LINES = 8
 
@@ -121,7 +124,7 @@ def is_held(lock: Path) -> bool:
     except OSError:
         return False
     try:
-        return not try_exclusive(descriptor)
+        return flock.is_held(descriptor)
     finally:
         os.close(descriptor)
 
@@ -150,15 +153,15 @@ def launch(paths: KeeperPaths, listen: Listen, slots: int, reporter: Reporter) -
             # Ctrl-C in this terminal is not meant for it.
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_SECONDS
-    with reporter.activity("starting the service"):
-        while True:
-            state = read_state(paths)
-            if state is not None and state.pid == process.pid:
-                return state
-            if process.poll() is not None or time.monotonic() > deadline:
-                break
-            time.sleep(_POLL_SECONDS)
+    try:
+        with reporter.activity("starting the service"):
+            state = _state_of(process, paths)
+    except BaseException:
+        # Nobody would know of it, and its session does not get this terminal's Ctrl-C.
+        process.terminate()
+        raise
+    if state is not None:
+        return state
     process.terminate()
     said = paths.log.read_text(encoding="utf-8", errors="replace")
     raise RemoteServiceError(
@@ -166,6 +169,17 @@ def launch(paths: KeeperPaths, listen: Listen, slots: int, reporter: Reporter) -
         why=f"it said last:\n{last_lines(said, _SHOWN_LINES)}",
         next_step=f"read {paths.log}",
     )
+
+
+def _state_of(process: subprocess.Popen[bytes], paths: KeeperPaths) -> KeeperState | None:
+    """Return the state of a keeper that was just launched; None when it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        state = read_state(paths)
+        if state is not None and state.pid == process.pid:
+            return state
+        time.sleep(_POLL_SECONDS)
+    return None
 
 
 def end(paths: KeeperPaths) -> bool:
@@ -210,7 +224,7 @@ def main(text: str) -> int:
     layout, reporter = project_layout(), PlainReporter()
     paths = keeper_paths(layout)
     descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if not try_exclusive(descriptor):
+    if not _only_one(descriptor):
         reporter.warning("another keeper runs already")
         return RemoteServiceError.exit_code
     try:
@@ -219,6 +233,20 @@ def main(text: str) -> int:
         reporter.warning(str(error))
         return error.exit_code
     return 0
+
+
+def _only_one(descriptor: int) -> bool:
+    """Return whether this process has the keeper's lock now.
+
+    It is tried for a while: who looks whether it is held, as the command that launched us does,
+    hinders us for that moment.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while not flock.try_exclusive(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOCK_POLL_SECONDS)
+    return True
 
 
 def _keep(
@@ -253,7 +281,7 @@ def _keep(
                     pins=pins,
                     reporter=reporter,
                 )
-                ended.worker = worker
+                ended.drain = worker.drain
             state = KeeperState(os.getpid(), str(endpoint_of(listen)), listen, slots)
             write_atomically(paths.state, json.dumps(asdict(state)).encode())
             if worker is not None and not ended.said:
@@ -270,14 +298,12 @@ class _Ended:
 
     def __init__(self) -> None:
         self.said = False
-        self.worker: object | None = None
+        self.drain: Callable[[], None] | None = None
 
     def handle(self, _number: int, _frame: FrameType | None) -> None:
-        from toolchain.remote.worker import Worker
-
         self.said = True
-        if isinstance(self.worker, Worker):
-            self.worker.drain()
+        if self.drain is not None:
+            self.drain()
 
 
 def _secret(paths: KeeperPaths) -> str:

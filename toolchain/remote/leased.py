@@ -36,7 +36,7 @@ from toolchain.errors import (
     StepTimeoutError,
     ToolchainError,
 )
-from toolchain.flock import try_exclusive
+from toolchain.flock import is_still, try_exclusive
 from toolchain.layout import Layout
 from toolchain.remote.blobs import BlobGoneError, BlobRefusedError, Blobs
 from toolchain.remote.connection import reason_of
@@ -320,12 +320,19 @@ def _one_at_a_time(layout: Layout, action: Digest, cancelled: Callable[[], bool]
     """
     path = layout.cache / "locks" / "actions" / f"{action.sha256[:16]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while not try_exclusive(descriptor):
-            if cancelled():
-                raise CancelledError("cancelled while another slot ran the same action")
-            time.sleep(_LOCK_POLL_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            while not try_exclusive(descriptor):
+                if cancelled():
+                    raise CancelledError("cancelled while another slot ran the same action")
+                time.sleep(_LOCK_POLL_SECONDS)
+            if is_still(path, descriptor):
+                try:
+                    yield
+                finally:
+                    # While the lock is held: who waits for it sees that the file is gone.
+                    path.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(descriptor)

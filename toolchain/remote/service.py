@@ -24,11 +24,13 @@ import requests.exceptions
 
 from toolchain.errors import RemoteServiceError
 from toolchain.layout import Layout
+from toolchain.remote.endpoint import Endpoint
 from toolchain.remote.service_config import (
     Listen,
     Paths,
     ServiceConfig,
     acl_yaml,
+    certificate_script,
     database_script,
     keys_script,
     local_database_url,
@@ -96,7 +98,7 @@ class Service:
         """
         self.stop()
         config = ServiceConfig(
-            address=f"{listen.host}:{listen.port}",
+            address=Endpoint(listen.host, listen.port, listen.tls).target,
             database_url=local_database_url(_PATHS),
             keys_host="127.0.0.1",
             keys_port=_free_port(),
@@ -128,7 +130,7 @@ class Service:
             ) from error
 
     def make_certificate(self, host: str) -> bytes:
-        """Make a key and a certificate for ``host`` unless the volume has them.
+        """Make a key and a certificate for ``host`` unless the volume has good ones.
 
         Returns:
             The certificate of the authority that signed it, in PEM, which clients need.
@@ -137,20 +139,7 @@ class Service:
             RemoteServiceError: openssl failed.
         """
         self._api.create_volume(self.volume, labels={LABEL: self._identity})
-        kind = "IP" if _is_address(host) else "DNS"
-        names = f"subjectAltName={kind}:{host},DNS:localhost,IP:127.0.0.1"
-        folder = _PATHS.config
-        script = (
-            f"mkdir -p {folder}; cd {folder}; umask 077; "
-            f"if test -s server.pem && test \"$(cat names)\" = '{names}'; then exit 0; fi; "
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 "
-            "-subj '/CN=tinyml-toolchain remote' -keyout ca.key -out ca.pem; "
-            "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=server' "
-            "-keyout server.key -out server.csr; "
-            f"printf '%s' '{names}' > names; "
-            "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 "
-            "-extfile names -out server.pem"
-        )
+        folder, script = _PATHS.config, certificate_script(_PATHS, host)
         name = self.container("certificate")
         self._remove(name)
         try:
@@ -254,16 +243,6 @@ class Service:
             self._api.remove_container(name, force=True, v=False)
         except docker.errors.NotFound:
             return
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ Every deployment has the same: ``./invoke remote up``, and the Compose and Kuber
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ ALLOWED: Mapping[Role, Sequence[str]] = {
     "writer": (*_BLOBS, *_CLIENT, "UpdateActionResult"),
 }
 """Calls that each role may make. A client that could store results could give others any bytes."""
+
+_RENEWED_SECONDS = 180 * 86400
+"""A certificate that ends sooner is made anew."""
 
 DATABASE = "buildgrid"
 AUDIENCE = "tinyml-toolchain"
@@ -280,6 +284,39 @@ def server_script(paths: Paths, database_url: str) -> str:
         f"bgd migrate apply '{database_url}'; "
         f"exec bgd server start -v {paths.config}/server.yml"
     )
+
+
+def certificate_script(paths: Paths, host: str) -> str:
+    """Return the shell script that makes key and certificate of the server, and their authority.
+
+    What is there and good for another half year stays: clients have the authority's certificate,
+    and a service that runs on must not outlive its own.
+    """
+    kind = "IP" if _is_address(host) else "DNS"
+    names = f"subjectAltName={kind}:{host},DNS:localhost,IP:127.0.0.1,IP:::1"
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    return (
+        f"mkdir -p {paths.config}; cd {paths.config}; umask 077; "
+        f'good() {{ test -s "$1" && openssl x509 -noout -checkend {_RENEWED_SECONDS} -in "$1" '
+        "> /dev/null; }; "
+        "if ! { test -s ca.key && good ca.pem; }; then rm -f ca.pem server.pem; "
+        f"openssl req -x509 {key} -days 3650 "
+        "-subj '/CN=tinyml-toolchain remote' -keyout ca.key -out ca.pem; fi; "
+        f"if good server.pem && test \"$(cat names)\" = '{names}'; then exit 0; fi; "
+        "rm -f server.pem; "
+        f"openssl req {key} -subj '/CN=server' -keyout server.key -out server.csr; "
+        f"printf '%s' '{names}' > names; "
+        "openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 "
+        "-extfile names -out server.pem"
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def local_database_url(paths: Paths) -> str:

@@ -17,6 +17,8 @@ CA_VARIABLE = "TOOLCHAIN_REMOTE_CA_FILE"
 PLAINTEXT_VARIABLE = "TOOLCHAIN_REMOTE_PLAINTEXT"
 """When 1, what is sent to other machines need not be encrypted: their network is trusted."""
 
+_NONE = "none"
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -38,7 +40,8 @@ class RemoteChoice:
     """Which remote services a command uses.
 
     Attributes:
-        cache: whose action cache is asked; the executor's when only that is given.
+        cache: whose action cache is asked; the executor's when only that is given, ``None`` for
+            none.
         executor: where actions are run; ``None`` for here.
         credentials: for both.
     """
@@ -61,7 +64,8 @@ def chosen_remote(
 ) -> RemoteChoice:
     """Return the choice that options mean; for one not given its variable's value counts.
 
-    ``none`` as an option is for none, whatever the variable says.
+    ``none`` is for none: as an option whatever the variable says, and for the cache also where an
+    executor has one.
 
     Raises:
         UsageError: an address is malformed, a file is missing, or something would be sent to
@@ -69,9 +73,8 @@ def chosen_remote(
     """
 
     def value(option: str, given: str, variable: str) -> tuple[str, str]:
-        if given:
-            return option, "" if given == "none" else given
-        return variable, environ.get(variable, "")
+        name, text = (option, given) if given else (variable, environ.get(variable, ""))
+        return name, "" if text == _NONE else text
 
     endpoints = []
     for option, given, variable in (
@@ -91,7 +94,9 @@ def chosen_remote(
         name, text = value(option, given, variable)
         files.append(_file(name, text) if text else None)
     chosen, run_at = endpoints
-    return RemoteChoice(chosen or run_at, run_at, Credentials(*files))
+    if not chosen and (cache or environ.get(CACHE_VARIABLE)) != _NONE:
+        chosen = run_at
+    return RemoteChoice(chosen, run_at, Credentials(*files))
 
 
 def require_encryption(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
 import re
 import socket
 import threading
@@ -371,17 +372,26 @@ class Worker:
             for number, connection in enumerate(self._connections, start=1)
         ]
         self._errors: list[BaseException] = []
-        self._drains = 0
+        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._bounded_bytes = 0
 
     def drain(self) -> None:
-        """Finish what runs and take nothing more; the second time, end what runs."""
-        self._drains += 1
-        self._place.reporter.note(
-            "finishing what runs; once more ends it" if self._drains == 1 else "ending what runs"
-        )
-        for slot in self._slots:
-            slot.drain(abort=self._drains > 1)
+        """Finish what runs and take nothing more; the second time, end what runs.
+
+        May be called by a signal's handler: this takes no lock that the interrupted code may hold.
+        """
+        self._asked.put(True)
+
+    def _drain_when_asked(self) -> None:
+        """Drain each time that it is asked for, until ``run`` ends."""
+        abort = False
+        while self._asked.get():
+            self._place.reporter.note(
+                "ending what runs" if abort else "finishing what runs; once more ends it"
+            )
+            for slot in self._slots:
+                slot.drain(abort=abort)
+            abort = True
 
     def run(self) -> int:
         """Work until drained; return how many actions were finished.
@@ -392,6 +402,7 @@ class Worker:
         threads = [
             threading.Thread(target=self._work, args=(slot,), daemon=True) for slot in self._slots
         ]
+        threading.Thread(target=self._drain_when_asked, daemon=True).start()
         for thread in threads:
             thread.start()
         try:
@@ -401,6 +412,7 @@ class Worker:
                     thread.join(0.2)
                     self._keep_within_bound()
         finally:
+            self._asked.put(False)
             for connection in self._connections:
                 connection.close()
         if self._errors:

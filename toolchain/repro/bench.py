@@ -193,5 +193,8 @@ def _all_of(variations: Sequence[Variation]) -> str:
 
 def _has_members(whole: bytes, part: bytes) -> bool:
     """Return whether every member of ``part`` is one of ``whole``, byte for byte."""
-    before, after = members(whole), members(part)
+    try:
+        before, after = members(whole), members(part)
+    except ValueError:
+        return False
     return bool(after) and all(before.get(name) == data for name, data in after.items())

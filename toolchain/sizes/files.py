@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from toolchain.errors import FirmwareInvalidError
 from toolchain.firmware.archive import members
 from toolchain.firmware.size import LIBRARY, parse_link_map
 
@@ -69,8 +71,14 @@ def explain_files(
         link_map: the linker's map.
         image_bytes: size of the flash image.
         library: bytes of ``libtensorflow-microlite.a``, or None.
+
+    Raises:
+        FirmwareInvalidError: the library or the ELF file is damaged.
     """
-    objects = members(library) if library is not None else {}
+    try:
+        objects = members(library) if library is not None else {}
+    except ValueError as error:
+        raise _damaged(LIBRARY, error) from error
     linked = {
         piece.origin
         for piece in parse_link_map(link_map)
@@ -89,11 +97,23 @@ def explain_files(
     return FilesExplained(parts, len(objects), len(linked), _parts(*elf), image_bytes)
 
 
+def _damaged(name: str, error: Exception) -> FirmwareInvalidError:
+    return FirmwareInvalidError(
+        f"{name} is damaged",
+        why=str(error),
+        next_step="remove the folder build, and build again",
+    )
+
+
 def _parts(name: str, data: bytes) -> FileParts:
+    from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
     loaded = debug = names = 0
-    sections: Iterable[Any] = ELFFile(io.BytesIO(data)).iter_sections()
+    try:
+        sections: Sequence[Any] = tuple(ELFFile(io.BytesIO(data)).iter_sections())
+    except (ELFError, struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(name, error) from error
     for section in sections:
         size = section["sh_size"]
         if section["sh_type"] == "SHT_NOBITS":

@@ -34,6 +34,13 @@ Name: TypeAlias = Callable[[str], str]
 _NAMED = re.compile(
     r"^ +0x(?P<address>[0-9a-f]+) {8,}(?P<name>(?!0x|.* = )[^ =.(*].*)$", re.MULTILINE
 )
+# What has brackets and is no list of parameters or arguments.
+_KEPT = re.compile(
+    r"\(anonymous[^()]*\)|decltype ?\([^()]*\)|->|"
+    r"operator(\(\)|\[\]|<=>|->\*?|<<=?|>>=?|[<>]=?)(?= ?[(<]|$)"
+)
+_CLOSING = {"<": ">", "{": "}", "[": "]", "(": ")"}
+_QUALIFIERS = re.compile(r"( const| volatile| noexcept| ?&&?)*(?=::)")
 _MEMBER = re.compile(r"^(?P<archive>.*)\((?P<member>[^()]+)\)$")
 _OF_NEWLIB = re.compile(r"^(lib[a-z]*_a-)?(?P<name>.*?)\.(o|obj)$")
 _TYPES = frozenset({"STT_FUNC", "STT_OBJECT"})
@@ -65,11 +72,35 @@ class SymbolSize:
 
 
 def short_name(symbol: str) -> str:
-    """Return a function's name without its parameters; other names unchanged."""
-    start = symbol.find("(", symbol.rfind("(anonymous") + 1 + len("(anonymous"))
-    if "(anonymous" not in symbol:
-        start = symbol.find("(")
-    return symbol[:start] if start > 0 else symbol
+    """Return a function's name without parameters, its own and those of functions around it.
+
+    Other names are returned unchanged, and so are the arguments of templates.
+    """
+    parts: list[str] = []
+    opened: list[str] = []
+    position = parameters = 0
+    while position < len(symbol):
+        kept = _KEPT.match(symbol, position)
+        piece = kept[0] if kept else symbol[position]
+        position += len(piece)
+        if parameters or (piece == "(" and not opened and parts):
+            parameters += {"(": 1, ")": -1}.get(piece, 0)
+            if piece == ")" and not parameters:
+                position = _end_of_qualifiers(symbol, position)
+            continue
+        if piece in _CLOSING:
+            opened.append(_CLOSING[piece])
+        elif opened and piece == opened[-1]:
+            # A comparison among the arguments of a template stands in parentheses.
+            opened.pop()
+        parts.append(piece)
+    return "".join(parts)
+
+
+def _end_of_qualifiers(symbol: str, position: int) -> int:
+    """Return where the name goes on after parameters; its end where nothing of it follows."""
+    match = _QUALIFIERS.match(symbol, position)
+    return match.end() if match else len(symbol)
 
 
 @dataclass(frozen=True)

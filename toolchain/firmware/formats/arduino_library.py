@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 from toolchain.boards import Board, Format
 from toolchain.firmware.formats.base import Files, FirmwareFormat, FormatError
-from toolchain.firmware.formats.stored_zip import stored_zip
+from toolchain.firmware.formats.stored_zip import UNREADABLE, stored_zip
 
 ARCHIVE = PurePosixPath("sources.tar")
 COMPILED = PurePosixPath("sources.txt")
@@ -225,7 +225,9 @@ def read_archive(data: bytes) -> Mapping[PurePosixPath, bytes]:
                 if path in library:
                     raise FormatError(f"'{path}' is there twice")
                 library[path] = archive.read(entry)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except FormatError:
+        raise
+    except UNREADABLE as error:
         raise FormatError(f"it is no readable zip archive: {error}") from error
     return library
 

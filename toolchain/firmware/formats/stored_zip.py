@@ -14,11 +14,11 @@ from toolchain.firmware.formats.base import FormatError
 _TIME = (1980, 1, 1, 0, 0, 0)
 _REGULAR_FILE = 0o100644 << 16
 
-# What zipfile raises of damaged archives, and of those that want a password or another method.
-_UNREADABLE = (
+UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(ArithmeticError, LookupError, NotImplementedError, RuntimeError, ValueError),
 )
+"""What zipfile raises of damaged archives, and of those that want a password or another method."""
 
 
 def stored_zip(members: Mapping[str, bytes]) -> bytes:
@@ -53,7 +53,7 @@ def read_stored_zip(data: bytes) -> Mapping[str, bytes]:
             members = {entry.filename: archive.read(entry) for entry in entries}
     except FormatError:
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FormatError(f"it is no readable zip archive: {error}") from error
     if stored_zip(members) != data:
         raise FormatError("its headers are not what they should be")

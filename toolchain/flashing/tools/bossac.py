@@ -119,11 +119,22 @@ def _start_bootloader(job: Job, port: SerialPort, reporter: Reporter) -> SerialP
     reporter.step(f"asking {port} for its bootloader")
     vendor, _, product = port.usb.partition(":")
     wanted = f"{vendor}:{int(product, 16) & ~_APPLICATION_BIT:04x}"
+    # Another board may be in its bootloader already, and is not the one that was asked for.
+    others = {each.device for each in job.host.list_ports() if each.usb == wanted}
     with open_port(port.device, TOUCH_BAUD):
         pass
     end = time.monotonic() + job.host.port_seconds
     while True:
-        found = [each for each in job.host.list_ports() if each.usb == wanted]
+        found = [
+            each
+            for each in job.host.list_ports()
+            if each.usb == wanted and each.device not in others
+        ]
+        if len(found) > 1:
+            raise DeviceNotFoundError(
+                f"{len(found)} boards came up in their bootloader: {'; '.join(map(str, found))}",
+                next_step="leave one board connected, or name one with --port",
+            )
         if found:
             return found[0]
         if time.monotonic() >= end:

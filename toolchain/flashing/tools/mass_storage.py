@@ -72,11 +72,23 @@ def _volumes(job: Job) -> list[Path]:
     for folder in job.host.volume_folders:
         parents = folder.parent.glob(folder.name) if "*" in folder.name else (folder,)
         found += [parent / label for parent in sorted(parents)]
-    return [
-        volume
-        for volume in dict.fromkeys(found)
-        if any((volume / mark).is_file() for mark in MARKS)
-    ]
+    return [volume for volume in dict.fromkeys(found) if _is_probes(volume)]
+
+
+def _is_probes(volume: Path) -> bool:
+    """Return whether a folder is a probe's volume; one that may not be looked into is none."""
+    try:
+        return any((volume / mark).is_file() for mark in MARKS)
+    except OSError:
+        # Of another user, or broken off just now.
+        return False
+
+
+def _is_there(volume: Path) -> bool:
+    try:
+        return volume.is_dir()
+    except OSError:
+        return False
 
 
 def _the_volume(job: Job) -> Path:
@@ -120,13 +132,13 @@ def _wait_for_failure(job: Job, failure: Path, before: str | None) -> str:
     has_left = False
     end = time.monotonic() + job.host.volume_seconds
     while True:
-        if not failure.parent.is_dir():
+        if not _is_there(failure.parent):
             has_left = True
         else:
             text = _text(failure)
             if text is not None and (has_left or text != before):
                 return text or "its FAIL.TXT is empty"
-            if has_left and any((failure.parent / mark).is_file() for mark in MARKS):
+            if has_left and _is_probes(failure.parent):
                 return ""
         if time.monotonic() >= end:
             return ""
