@@ -10,6 +10,7 @@ from pathlib import Path
 
 from simulator import SimulationRequest, simulate
 from toolchain.boards import Board
+from toolchain.building.own_code import ARENA_CODE, code_digest
 from toolchain.digest import Digest
 from toolchain.errors import FirmwareInvalidError, SimulationIncompleteError
 from toolchain.files import write_atomically
@@ -46,7 +47,7 @@ def measure_arena(
 ) -> ArenaMeasurement | None:
     """Start a firmware with arenas of other sizes, by halves, until the smallest is known.
 
-    What was measured before of the same files is remembered.
+    What was measured before of the same files by the same code is remembered.
 
     Args:
         board: what the firmware was built for.
@@ -67,6 +68,7 @@ def measure_arena(
         "\n".join(
             [
                 _MEMO_SCHEMA,
+                code_digest(ARENA_CODE),
                 board.model_dump_json(),
                 str(Digest.of_bytes(image)),
                 str(Digest.of_file(elf)),
@@ -77,8 +79,10 @@ def measure_arena(
     memo = cache / key.sha256
     try:
         known = json.loads(memo.read_bytes())
-        return ArenaMeasurement(known["smallest"], known["used"], tuple(known["tried"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        sizes = [known["smallest"], known["used"], *known["tried"]]
+        if all(type(size) is int and 0 <= size <= largest for size in sizes):
+            return ArenaMeasurement(sizes[0], sizes[1], tuple(sizes[2:]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     measured = _measure(board, image, elf, largest)
     if measured is not None:
