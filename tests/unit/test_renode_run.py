@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -222,6 +223,33 @@ def test_the_image_is_found_in_a_rootless_engine_that_only_this_project_looks_fo
     assert command[command.index("--user") + 1] == "0:0"
     removal = (str(client), "--host", f"unix://{socket}", "rm", "--force", "renode-1")
     assert found.removal("renode-1") == removal
+
+
+@pytest.mark.parametrize("name", ["renode", "docker"])
+@pytest.mark.parametrize("path", ["bin", "./bin", "missing:../{folder}/bin"])
+def test_a_program_on_a_relative_path_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program_in(tmp_path / "bin", name, "echo something")
+    monkeypatch.chdir(tmp_path)
+    found = find_renode({"PATH": path.format(folder=tmp_path.name)}, PINS)
+    assert Path(found.path).is_absolute()
+    assert Path(found.path).samefile(tmp_path / "bin" / name)
+
+
+@pytest.mark.parametrize("missing", ["machine.resc", "run_bin.resc", f"{EDGE.name}.repl"])
+def test_a_missing_file_of_a_board_is_named_before_anything_starts(
+    start: Start, tmp_path: Path, missing: str
+) -> None:
+    folder = tmp_path / "a_board" / "renode"
+    shutil.copytree(renode_folder(EDGE), folder)
+    (folder / missing).unlink()
+    program = start(SPEAK + UNTIL_QUIT, BANNER)
+    with pytest.raises(UsageError) as caught:
+        run_in_renode(program, replace(request(results=1), folder=folder))
+    assert f"lacks {missing}" in caught.value.what
+    assert not (tmp_path / "notes").exists()
 
 
 @pytest.mark.parametrize("docker", [None, "exit 1", "echo no daemon >&2; exit 125"])

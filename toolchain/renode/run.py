@@ -194,6 +194,7 @@ def run_in_renode(
     """Run a flashable file until it did what was asked.
 
     Raises:
+        UsageError: the board lacks a file for Renode.
         SimulatorUnavailableError: Renode does not start, or ends by itself.
         SimulationIncompleteError: the firmware reported an error, printed what cannot be read, or
             did not come to its end in time; or Renode refused one of the board's files.
@@ -201,7 +202,7 @@ def run_in_renode(
     with tempfile.TemporaryDirectory(prefix="renode-") as name:
         folder = Path(name)
         for script in (*SCRIPTS, f"{request.board.name}.repl"):
-            shutil.copy(request.folder / script, folder)
+            _copy(request, script, folder)
         (folder / "image.bin").write_bytes(request.image)
         listener = Listener(request)
         with _started(program, request.board, folder, environ) as process:
@@ -213,6 +214,17 @@ def run_in_renode(
             cases=tuple(listener.cases),
             brightness=_brightness(folder / "renode.log"),
         )
+
+
+def _copy(request: RenodeRequest, script: str, folder: Path) -> None:
+    try:
+        shutil.copy(request.folder / script, folder)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(
+            f"{request.board.title} lacks {script} for Renode",
+            why=f"it must stand in {request.folder}",
+            next_step="write it as the other boards have it, or use --simulator unicorn",
+        ) from error
 
 
 def _follow(
