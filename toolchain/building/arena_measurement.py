@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ def measure_arena(
         None: it does not start with the largest one either.
 
     Raises:
-        FirmwareInvalidError: the size is not where it should be.
+        FirmwareInvalidError: the size is not where it should be, or the firmware does not say how
+            much it uses.
         SimulationFaultError: the firmware broke a rule of the silicon.
         SimulationIncompleteError: something else than the arena stopped it.
     """
@@ -120,7 +122,7 @@ def _offset_of_size(board: Board, image: bytes, elf: Path, size: int) -> int:
     if not 0 <= offset <= len(image) - 4 or struct.unpack_from("<i", image, offset) != (size,):
         raise FirmwareInvalidError(
             f"the size of the tensor arena is not where {SIZE_SYMBOL} says",
-            next_step="compare tflm/common/arena.cc with toolchain/arena.py",
+            next_step="compare tflm/common/arena.cc with toolchain/building/arena_measurement.py",
         )
     return offset
 
@@ -139,4 +141,10 @@ def _used_when_started(board: Board, image: bytes) -> int | None:
         raise
     banner = next(line for line in result.console.splitlines() if _READY in line)
     used, _, _ = banner.partition(" arena=")[2].partition("/")
+    if not re.fullmatch("[0-9]{1,10}", used):
+        raise FirmwareInvalidError(
+            f"the firmware does not say how much of its tensor arena it uses: {banner}",
+            next_step="compare what tflm/model_runner prints with "
+            "toolchain/building/arena_measurement.py",
+        )
     return int(used)
