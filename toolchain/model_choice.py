@@ -69,7 +69,14 @@ def model_name(file: Path) -> str:
 
 
 def _file(option: str, text: str, suffixes: tuple[str, ...]) -> Path:
-    path = Path(text).expanduser().absolute()
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{option}: there is no user of '{text}'",
+            why="~name stands for the home folder of a user",
+            next_step="write the path out",
+        ) from error
     if path.suffix not in suffixes:
         raise UsageError(
             f"{option} cannot be '{text}'", next_step=f"give a {' or '.join(suffixes)} file"
