@@ -33,8 +33,15 @@ def read_representative(path: Path, network: Any) -> list[Values]:
 
     Raises:
         UnusableDataError: an array does not fit its input, or has more samples than another.
+        UnsupportedModelError: the network does not know its inputs.
     """
-    inputs = network.inputs
+    inputs = getattr(network, "inputs", None)
+    if not inputs:
+        raise UnsupportedModelError(
+            "the network does not know the shape of its inputs",
+            why="it was saved before it was built, or is no model of layers",
+            next_step="begin it with keras.Input(shape), train it, and save it again",
+        )
     arrays = read_arrays(path, [each.name for each in inputs])
     counts = {len(array) for array in arrays if array.ndim}
     if len(counts) > 1:

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.arrays import Array
 from model.case_reference import (
     CaseReference,
     Opinion,
     case_reference_text,
     cases_source,
     differing_cases,
+    opinion_of,
 )
 from model.cases import BYTES_OF_CASES, DTYPES, MOST, Cases, given_cases, random_cases
 from model.cost import multiply_accumulates
@@ -275,6 +277,14 @@ def test_the_reference_has_every_output_as_bytes() -> None:
     assert '"outputs": [["01"], ["02"]]' in text
     assert '"cases": 2' in text
     assert '"refusal": "it cannot"' in case_reference_text("m", reference([1], None), "a judge")
+
+
+@pytest.mark.parametrize("said", ["", "\n", "first\nlast\n"])
+def test_an_interpreter_may_refuse_a_model_without_a_word(said: str) -> None:
+    def run() -> list[list[Array]]:
+        raise RuntimeError(said)
+
+    assert opinion_of(run) == Opinion(None, said.strip().split("\n")[-1] or "RuntimeError")
 
 
 def test_differing_cases_are_counted_by_their_bytes() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.convert_network import MOST_SAMPLES, read_representative
-from model.errors import UnusableDataError
+from model.errors import UnsupportedModelError, UnusableDataError
 
 ONE = SimpleNamespace(inputs=[SimpleNamespace(name="signal", shape=(None, 8))])
 SCALAR = SimpleNamespace(inputs=[SimpleNamespace(name="x", shape=(None, 1))])
@@ -43,6 +43,15 @@ def test_data_that_do_not_fit_are_refused(tmp_path: Path, data: object, message:
     with pytest.raises(UnusableDataError, match=message) as caught:
         read_representative(saved(tmp_path, data), ONE)
     assert "data.npy" in caught.value.what
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize("inputs", [{}, {"inputs": None}, {"inputs": []}])
+def test_a_network_that_was_never_built_is_refused(
+    tmp_path: Path, inputs: dict[str, object]
+) -> None:
+    with pytest.raises(UnsupportedModelError, match="the shape of its inputs") as caught:
+        read_representative(saved(tmp_path, np.arange(5)), SimpleNamespace(**inputs))
     assert caught.value.next_step
 
 
