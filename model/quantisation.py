@@ -25,7 +25,7 @@ _AGAIN = "convert with TensorFlow's own quantisation and a representative data s
 
 
 def require_one_scale(operator: Operator, kernel: Kernel, tensors: Sequence[Tensor]) -> None:
-    """Check that only INT8 inputs with channels have more than one scale, and then one a channel.
+    """Check that only inputs with channels, none of UINT8, have several scales: one a channel.
 
     Args:
         operator: a node of the graph.
