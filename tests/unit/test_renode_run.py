@@ -307,6 +307,15 @@ def test_a_space_in_a_path_is_escaped_for_the_monitor() -> None:
     assert arguments[arguments.index("--config") + 1] == "/my tmp/a/renode.config"
 
 
+def test_a_console_that_no_platform_has_is_an_error(start: Start) -> None:
+    console = EDGE.console.model_copy(update={"peripheral": "UART7"})
+    board = EDGE.model_copy(update={"console": console})
+    with pytest.raises(UsageError, match="console of SparkFun Edge, UART7"):
+        renode_arguments(board, PurePosixPath("/run/renode"))
+    with pytest.raises(UsageError, match="UART7"):
+        run_in_renode(start(SPEAK + UNTIL_QUIT, BANNER), replace(request(results=1), board=board))
+
+
 @pytest.mark.parametrize("name", ["a;b", 'a"b', "a\\b", "ä", "a\tb"])
 def test_a_folder_that_the_monitor_cannot_name_is_an_error(name: str) -> None:
     with pytest.raises(UsageError, match="set TMPDIR"):
