@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,14 @@ def read_arrays(path: Path, inputs: Sequence[str]) -> list[Array]:
         else:
             with loaded:
                 named = {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file trips zip, zlib and the header's parser anywhere
         raise UnusableDataError(
             f"{path.name} cannot be read as arrays",
-            why=str(error),
+            why=str(error) or type(error).__name__,
             next_step="write it with numpy.save(path, array) or numpy.savez(path, **arrays)",
         ) from error
+    # numpy gives a member of an archive that is no array as its bytes.
+    named = {name: array for name, array in named.items() if isinstance(array, np.ndarray)}
     arrays = []
     for number, name in enumerate(inputs):
         found = [named[key] for key in (name, str(number), f"arr_{number}") if key in named]
@@ -50,3 +51,9 @@ def read_arrays(path: Path, inputs: Sequence[str]) -> list[Array]:
             )
         arrays.append(found[0])
     return arrays
+
+
+def as_float32(array: Array) -> npt.NDArray[np.float32]:
+    """Return numbers in single precision; one that is beyond it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)

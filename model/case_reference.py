@@ -67,21 +67,23 @@ def make_case_reference(tflite: bytes, cases: bytes, judged: bytes) -> CaseRefer
     if inputs.count != outputs.count:
         raise ValueError(f"there are {inputs.count} inputs and {outputs.count} outputs")
     opinions = {
-        f"LiteRT {importlib.metadata.version('ai-edge-litert')}": _opinion(
+        f"LiteRT {importlib.metadata.version('ai-edge-litert')}": opinion_of(
             lambda: _litert(tflite, inputs)
         ),
-        f"tflite-micro {importlib.metadata.version('tflite-micro')}": _opinion(
+        f"tflite-micro {importlib.metadata.version('tflite-micro')}": opinion_of(
             lambda: _tflite_micro(tflite, graph, inputs)
         ),
     }
     return CaseReference(graph, hashlib.sha256(tflite).hexdigest(), inputs, outputs, opinions)
 
 
-def _opinion(run: Callable[[], list[list[Array]]]) -> Opinion:
+def opinion_of(run: Callable[[], list[list[Array]]]) -> Opinion:
+    """Return what an interpreter gives, or why it does not run the model."""
     try:
         rows = run()
     except (RuntimeError, ValueError) as error:
-        return Opinion(None, str(error).strip().splitlines()[-1])
+        said = str(error).strip() or type(error).__name__
+        return Opinion(None, said.splitlines()[-1])
     return Opinion(Cases(tuple(np.stack(column) for column in zip(*rows, strict=True))))
 
 

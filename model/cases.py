@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.arrays import Array, read_arrays
+from model.arrays import Array, as_float32, read_arrays
 from model.embedding import scalar_quantisation
 from model.errors import UnusableDataError
 from model.files import zip_bytes
@@ -175,21 +175,24 @@ def _fitted(array: Array, tensor: Tensor, path: Path) -> Array:
 
 def _converted(array: Array, tensor: Tensor, path: Path) -> Array:
     dtype = np.dtype(DTYPES[tensor.type])
-    if array.dtype == dtype:
-        return array
     scale, zero_point = scalar_quantisation(tensor)
     if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
+        converted = as_float32(array) if dtype == np.float32 else array
+        if not np.isfinite(converted).all():
             raise UnusableDataError(
                 f"{path.name} has numbers that are not finite for the input {tensor.name}",
+                why="float32 reaches to 3.4e38" if np.isfinite(array).all() else "",
                 next_step="look at how the data were made",
             )
         if dtype == np.float32:
-            return array.astype(np.float32)
+            return converted
         if scale is not None and zero_point is not None:
             limits = np.iinfo(dtype)
-            steps = np.round(array.astype(np.float64) / scale) + zero_point
+            with np.errstate(over="ignore"):
+                steps = np.round(array.astype(np.float64) / scale) + zero_point
             return np.clip(steps, limits.min, limits.max).astype(dtype)
+    elif array.dtype == dtype:
+        return array
     elif array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
         limits = np.iinfo(dtype)
         if limits.min <= array.min() and array.max() <= limits.max:

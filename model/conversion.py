@@ -105,7 +105,7 @@ def _converter(network: Any) -> Any:
     except (ValueError, NotImplementedError) as error:
         raise UnsupportedModelError(
             "the network cannot be given a fixed batch size",
-            why=str(error).strip().splitlines()[0],
+            why=(str(error).strip() or type(error).__name__).splitlines()[0],
             next_step="build it with keras.Sequential or keras.Model(inputs, outputs)",
         ) from error
     return tf.lite.TFLiteConverter.from_keras_model(fixed)

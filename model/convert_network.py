@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from model.arrays import read_arrays
+from model.arrays import as_float32, read_arrays
 from model.conversion import Values, convert_float, convert_int8, load_network
 from model.errors import UnsupportedModelError, UnusableDataError, exit_code_of
 from model.files import write_file
@@ -32,10 +32,23 @@ def read_representative(path: Path, network: Any) -> list[Values]:
         network: a Keras model.
 
     Raises:
-        UnusableDataError: an array does not fit its input.
+        UnusableDataError: an array does not fit its input, or has more samples than another.
+        UnsupportedModelError: the network does not know its inputs.
     """
-    inputs = network.inputs
+    inputs = getattr(network, "inputs", None)
+    if not inputs:
+        raise UnsupportedModelError(
+            "the network does not know the shape of its inputs",
+            why="it was saved before it was built, or is no model of layers",
+            next_step="begin it with keras.Input(shape), train it, and save it again",
+        )
     arrays = read_arrays(path, [each.name for each in inputs])
+    counts = {len(array) for array in arrays if array.ndim}
+    if len(counts) > 1:
+        raise UnusableDataError(
+            f"the arrays of {path.name} hold {', '.join(map(str, sorted(counts)))} samples",
+            next_step="give the same number of samples for each input",
+        )
     return [_fitted(array, each, path) for array, each in zip(arrays, inputs, strict=True)]
 
 
@@ -52,14 +65,14 @@ def _fitted(array: Any, source: Any, path: Path) -> Values:
             why=f"it must be (samples, {', '.join(map(str, shape))})",
             next_step="give a hundred or more samples as the network sees them in use",
         )
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+    # What is beyond single precision is not finite in it.
+    if array.dtype.kind not in "fiu" or not np.isfinite(values := as_float32(array)).all():
         raise UnusableDataError(
-            f"{path.name} has values of type {array.dtype}, or such that are not finite",
+            f"{path.name} has values of type {array.dtype}, or such that are not finite in float32",
             next_step="give finite numbers",
         )
     step = -(-len(array) // MOST_SAMPLES)
-    values: Values = array[::step].astype(np.float32)
-    return values
+    return values[::step]
 
 
 def convert_network(keras: Path, representative: Path | None, name: str, out: Path) -> None:

@@ -25,7 +25,7 @@ _AGAIN = "convert with TensorFlow's own quantisation and a representative data s
 
 
 def require_one_scale(operator: Operator, kernel: Kernel, tensors: Sequence[Tensor]) -> None:
-    """Check that only inputs with channels have more than one scale, and then one a channel.
+    """Check that only inputs with channels, none of UINT8, have several scales: one a channel.
 
     Args:
         operator: a node of the graph.
@@ -46,6 +46,13 @@ def require_one_scale(operator: Operator, kernel: Kernel, tensors: Sequence[Tens
                 why=f"its kernel ({kernel.source}) reads the first scale only and would compute "
                 "wrong numbers without an error",
                 next_step=_PER_TENSOR_CURE if dense else "quantise this tensor with one scale",
+            )
+        if tensor.type == "UINT8":
+            raise UnsupportedModelError(
+                f"{operator.name} has {count} scales, one a channel, in the UINT8 tensor "
+                f"{tensor.name}",
+                why="TensorFlow Lite defines a scale for each channel for INT8 only",
+                next_step="quantise to int8, or this tensor with one scale",
             )
         axis = kernel.channels[place]
         channels = tensor.shape[axis] if axis < len(tensor.shape) else 0

@@ -15,7 +15,11 @@ from toolchain.boards import Board
 
 _CPUID = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x410F_C271}
 _VECTKEY = 0x05FA
+_VECTKEYSTAT = 0xFA05
+_PRIGROUP = 7 << 8
 _COUNTER_MASK = 0x00FF_FFFF
+_BYTE_ACCESS = frozenset((*range(0x400, 0x5F0), *range(0xD18, 0xD24), *range(0xD28, 0xD2C)))
+"""Offsets of NVIC_IPR, SHPR and CFSR: all else of the space takes words only (B3.2.1)."""
 
 
 def _no_interrupts(what: str) -> RuleBrokenError:
@@ -43,7 +47,7 @@ class SystemControlSpace(Peripheral):
         has_memory: Callable[[int, int], bool],
         set_fpu: Callable[[bool], None],
     ) -> None:
-        super().__init__("SCS", 0xE000_E000, byte_access=range(0x400, 0xD24))
+        super().__init__("SCS", 0xE000_E000, byte_access=_BYTE_ACCESS)
         self._board = board
         self._clock = clock
         self._has_memory = has_memory
@@ -137,11 +141,10 @@ class SystemControlSpace(Peripheral):
 
     def _add_system_control(self) -> None:
         self.add(0xD00, "CPUID", reset=_CPUID[self._board.core.cpu], writable=False)
-        self.add(0xD04, "ICSR", write=self._write_icsr)
+        # Nothing is pending or active, and what clears a pending exception reads as 0.
+        self.add(0xD04, "ICSR", read=lambda: 0, write=self._write_icsr)
         self.add(0xD08, "VTOR", write=self._write_vtor)
-        self.add(
-            0xD0C, "AIRCR", bits=0xFFFF_0707, read=lambda: 0xFA05_0000, write=self._write_aircr
-        )
+        self.add(0xD0C, "AIRCR", bits=0xFFFF_0707, read=self._read_aircr, write=self._write_aircr)
         self.add(0xD10, "SCR", bits=0x16)
         self.add(0xD14, "CCR", bits=0x31B, reset=0x200, write=self.check_traps)
         for index in range(3):
@@ -180,6 +183,9 @@ class SystemControlSpace(Peripheral):
                 why=f"the {table_bytes} bytes from there are not memory of the application",
                 next_step="set VTOR to the address of the vector table",
             )
+
+    def _read_aircr(self) -> int:
+        return _VECTKEYSTAT << 16 | self.values[0xD0C] & _PRIGROUP
 
     def _write_aircr(self, _old: int, new: int) -> None:
         if new >> 16 != _VECTKEY:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from simulator.rules import RuleBrokenError
@@ -39,11 +39,11 @@ class Peripheral:
         name: the vendor's name, for messages.
         base: address of offset 0.
         size: bytes of address space that it occupies; others may follow in the same page.
-        byte_access: offsets from the first up to the second also take bytes and half-words.
+        byte_access: offsets at which bytes and half-words are taken too.
     """
 
     def __init__(
-        self, name: str, base: int, size: int = 0x1000, byte_access: range = range(0)
+        self, name: str, base: int, size: int = 0x1000, byte_access: Container[int] = ()
     ) -> None:
         self.name = name
         self.base = base

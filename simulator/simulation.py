@@ -87,6 +87,7 @@ class _Simulation:
         self._inferences: list[Inference] = []
         self._cases: list[Case] = []
         self._screen: Screen | None = None
+        self._ended = False
         board = request.board
         load_address = board.application.load_address
         chip_module = find_chip(board)
@@ -114,7 +115,7 @@ class _Simulation:
             Surroundings(
                 board,
                 machine.clock,
-                self._console.put,
+                self._put,
                 machine.program_counter,
                 machine.read_memory,
                 core.is_cached,
@@ -141,6 +142,11 @@ class _Simulation:
             screen=self._screen,
             cases=tuple(self._cases),
         )
+
+    def _put(self, byte: int) -> None:
+        # A peripheral that sends a whole buffer goes on after the line that ended the run.
+        if not self._ended:
+            self._console.put(byte)
 
     def _on_line(self, line: str) -> None:
         if line.startswith(ERROR_PREFIX):
@@ -187,6 +193,7 @@ class _Simulation:
             self._end()
 
     def _end(self) -> None:
+        self._ended = True
         if isinstance(self._chip, ShowsScreen):
             self._screen = self._chip.screen()
         self._machine.stop()

@@ -80,7 +80,7 @@ def machine_text(layout: Layout, results: Mapping[str, StepResult]) -> str:
         if name.startswith("train "):
             try:
                 trained[name] = json.loads(_memo(layout, result).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 trained[name] = None
     record = {"schema": MACHINE_SCHEMA, "trained": trained}
     return json.dumps(record, indent=2, sort_keys=True) + "\n"

@@ -101,6 +101,6 @@ def find_chip(board: Board) -> ChipModule:
         raise BoardDescriptionError(
             f"the simulator has no model of the chip '{board.chip}' of {board.title}",
             next_step=f"choose one of {', '.join(chip_names())}, or add simulator/chips/"
-            f"{board.chip}.py",
+            f"{board.chip}",
         )
     return cast(ChipModule, importlib.import_module(f"{__name__}.{board.chip}"))

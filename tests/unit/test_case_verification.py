@@ -152,6 +152,15 @@ def test_a_reference_is_read_as_it_was_written(tmp_path: Path) -> None:
         {"judged": [["xy", "00"]]},
         {"outputs": None},
         {"opinions": {"another": {}}},
+        {"opinions": []},
+        {"opinions": {"another": {"outputs": [], "refusal": ""}}},
+        {"opinions": {"another": {"outputs": None, "refusal": None}}},
+        {"outputs": [{"name": "classes", "type": "INT4"}, {"name": "scores", "type": "FLOAT32"}]},
+        {"outputs": [{"name": "classes", "type": "INT32"}, {"name": "scores", "type": "INT64"}]},
+        {"outputs": [{"name": 1, "type": "INT8"}, {"name": "scores", "type": "FLOAT32"}]},
+        {"judged": [["01ff", "0000803f00"]]},
+        {"judged": [[1, 2]]},
+        {"judge": None},
     ],
 )
 def test_a_reference_that_cannot_be_used_is_an_error(

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from simulator import SimulationRequest, simulate
+from simulator.console import ResultLine
 from tests.unit.commands_support import (
     EDGE,
     INT8,
@@ -28,7 +29,12 @@ from tests.unit.commands_support import (
 from tests.unit.renode_stand_in import SPEAK, UNTIL_QUIT, stand_in
 from toolchain.commands import renode as commands
 from toolchain.commands.build import build
-from toolchain.commands.renode import Renode, engine_and_simulator, simulate_in_renode
+from toolchain.commands.renode import (
+    Renode,
+    RenodeInference,
+    engine_and_simulator,
+    simulate_in_renode,
+)
 from toolchain.commands.verify import verify
 from toolchain.console import PlainReporter
 from toolchain.errors import (
@@ -85,6 +91,13 @@ def test_a_run_in_renode_is_written_down(session: Session, renode: Renode, tmp_p
     summary = renode_summary(run, 2)
     assert "console, 2 of 46 lines:\n  hello_world: a tiny one\n  x_value: " in summary
     assert "LED red: 25 to 75 %\n45 inferences\n" in summary
+
+
+def test_a_number_that_is_not_finite_is_null_in_a_report_of_renode() -> None:
+    line = ResultLine("inf", "nan", None, None, 0x7F80_0000, 0x7FC0_0000)
+    assert RenodeInference.of(line) == RenodeInference(
+        None, None, None, None, 0x7F80_0000, 0x7FC0_0000
+    )
 
 
 def test_a_board_without_files_for_renode_is_an_error(session: Session, renode: Renode) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.unit import simulator_support as chip
 from tests.unit.commands_support import (
@@ -16,6 +17,7 @@ from tests.unit.commands_support import (
     application,
     copy_project,
     firmware_contents,
+    float_line,
     hello_world,
     know,
     session_in,
@@ -28,6 +30,7 @@ from toolchain.commands.build import build
 from toolchain.commands.simulate import simulate_all
 from toolchain.digest import Digest
 from toolchain.errors import SimulationFaultError, SimulationIncompleteError, UsageError
+from toolchain.reference.documents import document_schema
 from toolchain.render.simulation import simulation_summary
 from toolchain.session import Session
 
@@ -62,6 +65,18 @@ def test_a_run_is_written_down_and_drawn_and_is_the_same_again(session: Session)
     assert [each["raw_in"] for each in report["inferences"]] == (3 * period)[:45]
     simulate_all([firmware], 45)
     assert (run.report.read_bytes(), run.picture.read_bytes()) == written
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_report(session: Session) -> None:
+    lines = [float_line(0x3F80_0000, bits) for bits in (0x7FC0_0000, 0x7F80_0000, 0x3F00_0000)]
+    (run,) = simulate_all([built(session, application(lines))], 3)
+    text = run.report.read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    report = json.loads(text)
+    assert [each["y"] for each in report["inferences"]] == [None, None, 0.5]
+    document = {"schema": "tinyml-toolchain/simulations/1", "simulations": [report]}
+    Draft202012Validator(dict(document_schema("simulations"))).validate(document)
 
 
 def test_one_inference_cannot_be_drawn_and_an_older_picture_goes(session: Session) -> None:

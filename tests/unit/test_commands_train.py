@@ -8,7 +8,7 @@ import pytest
 from tests.unit.actions_support import RecordingReporter, files_under
 from tests.unit.commands_support import FLOAT, INT8, copy_project, know
 from toolchain.commands.train import pinned_sources, train
-from toolchain.errors import EngineUnavailableError
+from toolchain.errors import EngineUnavailableError, StepFailedError
 from toolchain.pipeline import TrainingOptions
 from toolchain.session import open_session
 
@@ -60,3 +60,27 @@ def test_other_options_are_another_training(
         pytest.raises(EngineUnavailableError),
     ):
         train(session)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"epochs": 2, "loss": []}',
+        b'{"epochs": "2"}',
+        b'{"epochs": 2, "loss": [NaN]}',
+    ],
+)
+def test_a_history_that_cannot_be_read_is_told_with_its_step(
+    tmp_path: Path, history: bytes
+) -> None:
+    layout = copy_project(tmp_path)
+    with open_session(RecordingReporter(), layout=layout) as session:
+        steps = session.pipeline.story("sine", pinned_sources(session.pins))
+        know(session, steps, histories() | {("train sine", "history.json"): history})
+        with pytest.raises(StepFailedError, match=r"'train sine' left a history\.json") as caught:
+            train(session)
+    assert caught.value.why

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.unit.commands_support import (
     EDGE,
@@ -30,9 +31,11 @@ from toolchain.commands.verify import VerifiedFirmware, verify
 from toolchain.digest import Digest
 from toolchain.errors import SimulationFaultError, VerificationError
 from toolchain.models import Model
+from toolchain.reference.documents import document_schema
 from toolchain.render.verification import verification_table
 from toolchain.session import Session
 
+NAN = 0x7FC0_0000
 ONE_WRONG = {raw: out + (raw == 7) for raw, out in INT8_PAIRS.items()}
 
 
@@ -94,6 +97,25 @@ def test_a_float_model_is_compared_by_its_bits(session: Session) -> None:
     assert "0 ulps (1 allowed)" in table
     assert "unit in the last place" in table
     assert "quantised" not in table
+
+
+def test_a_float_that_is_not_finite_is_refused_and_null_in_the_report(session: Session) -> None:
+    pairs = {x: NAN if number == 7 else y for number, (x, y) in enumerate(FLOAT_PAIRS.items())}
+    test = [f"test: x=0x{x:08x} y=0x{y:08x}\r\n" for x, y in pairs.items()]
+    with pytest.raises(VerificationError, match="against the sine is not finite"):
+        verified(
+            session,
+            image=application([float_line(x, y) for x, y in pairs.items()], times=20),
+            test=application([*test, "~~~ALL TESTS PASSED~~~\r\n"]),
+            model=FLOAT,
+            reference=reference_json(FLOAT, pairs),
+        )
+    text = report_of(session, FLOAT).read_text()
+    assert "NaN" not in text
+    report = json.loads(text)
+    assert (report["passed"], report["test"]["largest_sine_error"]) == (False, None)
+    document = {"schema": "tinyml-toolchain/verifications/1", "verifications": [report]}
+    Draft202012Validator(dict(document_schema("verifications"))).validate(document)
 
 
 def test_one_wrong_output_is_refused_after_it_was_written_down(session: Session) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import struct
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.arrays import Array
 from model.case_reference import (
     CaseReference,
     Opinion,
     case_reference_text,
     cases_source,
     differing_cases,
+    opinion_of,
 )
 from model.cases import BYTES_OF_CASES, DTYPES, MOST, Cases, given_cases, random_cases
 from model.cost import multiply_accumulates
@@ -147,6 +152,68 @@ def test_inputs_that_do_not_fit_are_refused_with_their_file(
     assert caught.value.next_step
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, np.float64(1e300)])
+def test_floats_that_single_precision_does_not_have_are_refused(
+    tmp_path: Path, number: float
+) -> None:
+    dtype = np.float64 if number == 1e300 else np.float32
+    with pytest.raises(UnusableDataError, match="not finite"):
+        given_cases(FLOAT, saved(tmp_path, np.full((2, 1, 1), number, dtype)))
+
+
+def test_a_float_beyond_all_steps_is_the_highest_one(tmp_path: Path) -> None:
+    (values,) = given_cases(INT8, saved(tmp_path, np.array([[1e308], [-1e308]]))).tensors
+    assert values.ravel().tolist() == [127, -128]
+
+
+DAMAGED_HEADER = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, "
+
+
+def npy(header: bytes, version: int = 1) -> bytes:
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(header)) + header
+
+
+def damaged_archive(place: int, *changed: int) -> bytes:
+    """Return a compressed archive with other bytes at a place of its only member."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, np.arange(300.0))
+    data = bytearray(stream.getvalue())
+    start = place if place >= 0 else data.index(b"PK\x01\x02") - place
+    data[start : start + len(changed)] = changed
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npy(DAMAGED_HEADER + b"\n"),
+        npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1 << 60,)}\n"),
+        npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,)}\n"),
+        damaged_archive(80, *[0xFF] * 40),
+        damaged_archive(-10, 99),
+        damaged_archive(-8, 0xFF),
+    ],
+    ids=["header", "shape", "memory", "deflated", "method", "encrypted"],
+)
+def test_a_damaged_file_is_refused_wherever_it_is_damaged(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "inputs.npz"
+    path.write_bytes(data)
+    with pytest.raises(UnusableDataError, match="cannot be read as arrays") as caught:
+        given_cases(INT8, path)
+    assert caught.value.why
+
+
+def test_a_member_that_is_no_array_is_no_input(tmp_path: Path) -> None:
+    path = saved(tmp_path, **{"0": np.zeros((2, 1), np.int8)})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("arr_0", b"a text")
+    assert given_cases(INT8, path).count == 2
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0", b"a text")
+    with pytest.raises(UnusableDataError, match="no array for the model's input 0"):
+        given_cases(INT8, path)
+
+
 @pytest.mark.parametrize("data", [b"", b"\x93NUMPY", b"PK\x03\x04", b"no array at all"])
 def test_a_file_that_holds_no_arrays_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "inputs.npy"
@@ -210,6 +277,14 @@ def test_the_reference_has_every_output_as_bytes() -> None:
     assert '"outputs": [["01"], ["02"]]' in text
     assert '"cases": 2' in text
     assert '"refusal": "it cannot"' in case_reference_text("m", reference([1], None), "a judge")
+
+
+@pytest.mark.parametrize("said", ["", "\n", "first\nlast\n"])
+def test_an_interpreter_may_refuse_a_model_without_a_word(said: str) -> None:
+    def run() -> list[list[Array]]:
+        raise RuntimeError(said)
+
+    assert opinion_of(run) == Opinion(None, said.strip().split("\n")[-1] or "RuntimeError")
 
 
 def test_differing_cases_are_counted_by_their_bytes() -> None:

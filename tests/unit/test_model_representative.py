@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.convert_network import MOST_SAMPLES, read_representative
-from model.errors import UnusableDataError
+from model.errors import UnsupportedModelError, UnusableDataError
 
 ONE = SimpleNamespace(inputs=[SimpleNamespace(name="signal", shape=(None, 8))])
 SCALAR = SimpleNamespace(inputs=[SimpleNamespace(name="x", shape=(None, 1))])
@@ -33,6 +33,7 @@ def saved(folder: Path, array: object) -> Path:
         (np.zeros((2, 8, 1)), r"shape \(2, 8, 1\)"),
         (np.full((5, 8), np.nan), "not finite"),
         (np.full((5, 8), np.inf), "not finite"),
+        (np.full((5, 8), 1e300), "not finite"),
         (np.full((5, 8), "x"), "<U1"),
         (np.full((5, 8), 1j), "complex"),
         (np.full((5, 8), True), "bool"),
@@ -42,6 +43,15 @@ def test_data_that_do_not_fit_are_refused(tmp_path: Path, data: object, message:
     with pytest.raises(UnusableDataError, match=message) as caught:
         read_representative(saved(tmp_path, data), ONE)
     assert "data.npy" in caught.value.what
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize("inputs", [{}, {"inputs": None}, {"inputs": []}])
+def test_a_network_that_was_never_built_is_refused(
+    tmp_path: Path, inputs: dict[str, object]
+) -> None:
+    with pytest.raises(UnsupportedModelError, match="the shape of its inputs") as caught:
+        read_representative(saved(tmp_path, np.arange(5)), SimpleNamespace(**inputs))
     assert caught.value.next_step
 
 
@@ -69,4 +79,10 @@ def test_several_inputs_are_found_by_name_number_or_place(tmp_path: Path) -> Non
 def test_a_missing_input_is_refused_by_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", image=np.zeros((3, 4, 4, 1)))
     with pytest.raises(UnusableDataError, match="no array for the model's input 1, number"):
+        read_representative(tmp_path / "data.npz", TWO)
+
+
+def test_inputs_with_different_numbers_of_samples_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", image=np.zeros((3, 4, 4, 1)), number=np.ones((2, 7)))
+    with pytest.raises(UnusableDataError, match="hold 2, 3 samples"):
         read_representative(tmp_path / "data.npz", TWO)

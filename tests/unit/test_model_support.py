@@ -284,6 +284,20 @@ def test_weights_of_a_convolution_must_be_symmetric(model: Model) -> None:
     assert error.what.endswith("has a zero point other than 0 in tensor filter")
 
 
+@pytest.mark.parametrize("model", [CONVOLUTION, DEPTHWISE])
+def test_weights_without_a_sign_have_one_scale(model: Model) -> None:
+    tensors = [
+        dataclasses.replace(each, type="UINT8") if each.type == "INT8" else each
+        for each in model.tensors
+    ]
+    unsigned = dataclasses.replace(model, tensors=tensors)
+    error = refusal(unsigned)
+    assert error.what.endswith("has 2 scales, one a channel, in the UINT8 tensor filter")
+    weights, bias = tensors[1], tensors[2]
+    one = changed(unsigned, 1, scales=weights.scales[:1], zero_points=weights.zero_points[:1])
+    check(changed(one, 2, scales=bias.scales[:1], zero_points=bias.zero_points[:1]))
+
+
 def test_weights_of_a_dense_layer_need_not_be_symmetric() -> None:
     check(changed(INT8, 1, zero_points=[7]))
 

@@ -326,6 +326,25 @@ def test_a_wrong_inference_is_a_failure_and_what_is_unknown_is_skipped(release: 
         (wrong,) = (each for each in found if each.failure)
         assert wrong.failure.startswith(f"input {simulated['inferences'][3]['raw_in']} (x = ")
         assert "1 of " in wrong.failure
+    for x_bits in (0x7FC0_0000, 0x7F80_0000, 0xFF80_0000):
+        changed = json.loads(inside["simulation.json"])
+        changed["inferences"][3]["x_bits"] = x_bits
+        found = verdicts(
+            inside["verify.json"], json.dumps(changed).encode(), inside["reference.json"]
+        )
+        assert [each.failure != "" for each in found].count(True) == 1
+    for field, number in (
+        ("x_bits", -1),
+        ("y_bits", 1 << 32),
+        ("raw_in", None),
+        ("raw_out", 1 << 2000),
+        ("raw_out", True),
+        ("raw_in", [0]),
+    ):
+        changed = json.loads(inside["simulation.json"])
+        changed["inferences"][3][field] = number
+        with pytest.raises(ValueError, match="an inference has the number"):
+            verdicts(inside["verify.json"], json.dumps(changed).encode(), inside["reference.json"])
     shorter = reference_json(pairs=dict(list(INT8_PAIRS.items())[:20]))
     found = verdicts(inside["verify.json"], inside["simulation.json"], shorter)
     assert [each.name for each in found if not each.skipped][1:] == ["x from 0.00 to 0.39"]

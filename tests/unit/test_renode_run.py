@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -224,6 +225,33 @@ def test_the_image_is_found_in_a_rootless_engine_that_only_this_project_looks_fo
     assert found.removal("renode-1") == removal
 
 
+@pytest.mark.parametrize("name", ["renode", "docker"])
+@pytest.mark.parametrize("path", ["bin", "./bin", "missing:../{folder}/bin"])
+def test_a_program_on_a_relative_path_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program_in(tmp_path / "bin", name, "echo something")
+    monkeypatch.chdir(tmp_path)
+    found = find_renode({"PATH": path.format(folder=tmp_path.name)}, PINS)
+    assert Path(found.path).is_absolute()
+    assert Path(found.path).samefile(tmp_path / "bin" / name)
+
+
+@pytest.mark.parametrize("missing", ["machine.resc", "run_bin.resc", f"{EDGE.name}.repl"])
+def test_a_missing_file_of_a_board_is_named_before_anything_starts(
+    start: Start, tmp_path: Path, missing: str
+) -> None:
+    folder = tmp_path / "a_board" / "renode"
+    shutil.copytree(renode_folder(EDGE), folder)
+    (folder / missing).unlink()
+    program = start(SPEAK + UNTIL_QUIT, BANNER)
+    with pytest.raises(UsageError) as caught:
+        run_in_renode(program, replace(request(results=1), folder=folder))
+    assert f"lacks {missing}" in caught.value.what
+    assert not (tmp_path / "notes").exists()
+
+
 @pytest.mark.parametrize("docker", [None, "exit 1", "echo no daemon >&2; exit 125"])
 def test_without_any_there_is_one_clear_error(tmp_path: Path, docker: str | None) -> None:
     (tmp_path / "bin").mkdir()
@@ -277,6 +305,15 @@ def test_a_space_in_a_path_is_escaped_for_the_monitor() -> None:
     arguments = renode_arguments(EDGE, PurePosixPath("/my tmp/a"))
     assert "include @/my\\ tmp/a/run_bin.resc" in arguments
     assert arguments[arguments.index("--config") + 1] == "/my tmp/a/renode.config"
+
+
+def test_a_console_that_no_platform_has_is_an_error(start: Start) -> None:
+    console = EDGE.console.model_copy(update={"peripheral": "UART7"})
+    board = EDGE.model_copy(update={"console": console})
+    with pytest.raises(UsageError, match="console of SparkFun Edge, UART7"):
+        renode_arguments(board, PurePosixPath("/run/renode"))
+    with pytest.raises(UsageError, match="UART7"):
+        run_in_renode(start(SPEAK + UNTIL_QUIT, BANNER), replace(request(results=1), board=board))
 
 
 @pytest.mark.parametrize("name", ["a;b", 'a"b', "a\\b", "ä", "a\tb"])

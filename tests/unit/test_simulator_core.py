@@ -108,8 +108,35 @@ def test_a_write_to_aircr_without_its_key_is_refused(value: int) -> None:
     assert f"0x{value:08X} was written to SCB.AIRCR without its key" in message
 
 
-def test_priority_grouping_is_taken() -> None:
-    assert run(Poke(AIRCR, 0x05FA_0300), DONE).console == "done\n"
+def test_priority_grouping_is_taken_and_read_back() -> None:
+    grouped = Poke(AIRCR, 0x05FA_0300), Peek(AIRCR), *expect(0xFA05_0300)
+    assert run(Peek(AIRCR), *expect(0xFA05_0000), *grouped, DONE).console == "done\n"
+
+
+def test_what_clears_a_pending_exception_is_not_read_back() -> None:
+    clears = Poke(ICSR, 1 << 27 | 1 << 25), Peek(ICSR), *expect(0)
+    assert run(*clears, DONE).console == "done\n"
+
+
+STRB, STRH = 0x7008, 0x8008  # strb r0, [r1]; strh r0, [r1]
+LDRB, LDRH = 0x7808, 0x8808  # ldrb r0, [r1]; ldrh r0, [r1]
+
+
+@pytest.mark.parametrize("code", [STRB, STRH, LDRB, LDRH])
+@pytest.mark.parametrize("offset", [0x400, 0x402, 0xD18, 0xD22, 0xD28, 0xD2A])
+def test_priorities_and_fault_status_take_bytes_and_half_words(offset: int, code: int) -> None:
+    access = Load(0, 0), Load(1, SCS + offset), Raw((code,))
+    assert run(*access, DONE).console == "done\n"
+
+
+@pytest.mark.parametrize(("code", "size"), [(STRB, 1), (STRH, 2), (LDRB, 1), (LDRH, 2)])
+@pytest.mark.parametrize(("address", "name"), [(ICSR, "ICSR"), (AIRCR, "AIRCR"), (CCR, "CCR")])
+def test_other_registers_of_the_core_take_words_only(
+    address: int, name: str, code: int, size: int
+) -> None:
+    access = Load(0, 0), Load(1, address), Blamed(Raw((code,)))
+    verb = "write to" if code in {STRB, STRH} else "read from"
+    assert f"{size}-byte {verb} SCS.{name}" in refused(*access)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,14 @@ def test_text_is_sent_by_easydma() -> None:
     assert result.console == "one\ntwo\ndone\n"
 
 
+def test_lines_after_the_end_of_a_run_are_left_out_of_the_same_transmission() -> None:
+    assert run_nano(CONSOLE, say("one\r\ndone\r\nmore\r\nhalf")).console == "one\ndone\n"
+    image = nano_firmware(CONSOLE, say(RESULT + RESULT + "error: gone wrong\r\n")).image
+    result = run_image(image, board=NANO, inferences=1)
+    assert len(result.inferences) == 1
+    assert result.console == RESULT.replace("\r", "")
+
+
 def test_a_stack_at_the_very_end_of_the_ram_is_started() -> None:
     assert NANO.application.initial_stack_pointer == END
     image = nano_firmware(CONSOLE, say("done\r\n")).image

@@ -326,6 +326,12 @@ def test_no_peripheral_may_be_clocked_while_over_drive_comes_up(name: str, gate:
     check_refused(f"while {name} is clocked", PWREN, PLL, gate, tuple(before), Blamed(switch))
 
 
+def test_a_clock_in_use_and_its_source_cannot_be_switched_off_at_once() -> None:
+    check_refused("the PLL was switched off while it is used", AT_216_MHZ, Blamed(Poke(CR, 0x80)))
+    pll_on = Poke(CR, 0x0100_0083)
+    check_refused("HSI was switched off while it is used", pll_on, Blamed(Poke(CR, 0x80)))
+
+
 def test_a_clock_in_use_stays_on() -> None:
     check_refused(
         "the PLL was switched off while it is used", AT_216_MHZ, Blamed(Poke(CR, 0x10083))

@@ -72,6 +72,7 @@ def test_equal_outputs_pass_and_litert_is_only_reported() -> None:
     result = compare(int8_reference(), observed(int8_reference()))
     assert (result.cases, result.equal, result.largest_difference) == (256, 256, 0)
     assert (result.litert_equal, result.litert_largest_difference) == (255, 1)
+    assert result.largest_sine_error is not None
     assert result.largest_sine_error < 0.01
     require_passed(result, AGREES)
 
@@ -200,6 +201,43 @@ def test_a_number_of_the_other_sign_is_as_far_as_both_are_from_zero(value: float
 def test_zeros_are_one_number_and_nan_is_far() -> None:
     assert ulps_between(bits(0.0), bits(-0.0)) == 0
     assert ulps_between(bits(math.nan), bits(0.0)) > 1 << 31
+    assert ulps_between(bits(math.nan), bits(math.nan)) > 1 << 31
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 500])
+def test_an_output_that_is_not_finite_fails_also_where_the_judge_has_it(
+    number: float, place: int
+) -> None:
+    finite = float_reference()
+    outputs = [*finite.tflm]
+    outputs[place] = bits(number)
+    reference = replace(finite, tflm=tuple(outputs), litert=tuple(outputs))
+    result = compare(reference, observed(reference))
+    assert not result.passed
+    assert result.largest_sine_error is None
+    with pytest.raises(VerificationError, match="against the sine is not finite"):
+        require_passed(result, AGREES)
+    if math.isnan(number):
+        key, printed = reference.inputs[place], outputs[place]
+        found = agreement(reference, [Observation(key, printed, key, printed)])
+        assert (found.known, found.equal) == (1, 0)
+
+
+@pytest.mark.parametrize("raw_in", [-128, 0, 127])
+@pytest.mark.parametrize("x", [math.nan, math.inf, -math.inf])
+def test_an_input_that_is_not_finite_is_never_within_a_step(raw_in: int, x: float) -> None:
+    reference = int8_reference()
+    raw_out = observed(reference)[raw_in]
+    y_bits = bits_of_float(reference.output_value(raw_out))
+    assert agreement(reference, [Observation(raw_in, raw_out, bits(x), y_bits)]).converted == 0
+
+
+def test_what_is_beyond_single_precision_is_infinite_in_it() -> None:
+    assert bits_of_float(1e39) == bits(math.inf)
+    assert bits_of_float(-1e39) == bits(-math.inf)
+    reference = replace(int8_reference(), output_scale=3e38)
+    assert agreement(reference, [Observation(-128, 127, 0, 0)]).converted == 0
 
 
 def as_json(reference: Reference) -> dict[str, object]:
@@ -226,6 +264,20 @@ def test_a_reference_is_read_back(tmp_path: Path) -> None:
         {"tflm": [1]},
         {"inputs": [], "tflm": [], "litert": []},
         {"judge": None, "inputs": None},
+        {"judge": None},
+        {"model": 1},
+        {"model_sha256": []},
+        {"tflm": ["1"] * 256},
+        {"tflm": [True] * 256},
+        {"litert": [128] * 256},
+        {"tflm": [None] * 256},
+        {"input_scale": None},
+        {"input_scale": 0.0},
+        {"output_scale": math.nan},
+        {"output_scale": "0.1"},
+        {"output_zero_point": 0.5},
+        {"type": "float"},
+        {"type": ["int8"]},
     ],
 )
 def test_a_malformed_reference_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
@@ -233,6 +285,26 @@ def test_a_malformed_reference_is_refused(tmp_path: Path, change: dict[str, obje
     path.write_text(json.dumps(as_json(int8_reference()) | change))
     with pytest.raises(VerificationError, match=r"reference\.json cannot be used"):
         read_reference(path)
+
+
+@pytest.mark.parametrize("digits", ["-0x1", "0x1ffffffff", "0x7fc00000", "0x7f800000", "1", ""])
+def test_bits_that_are_no_finite_input_are_refused(tmp_path: Path, digits: str) -> None:
+    path = tmp_path / "reference.json"
+    one = {"inputs": [digits], "tflm": ["0x00000000"], "litert": ["0x00000000"]}
+    path.write_text(json.dumps(as_json(float_reference()) | one))
+    with pytest.raises(VerificationError, match=r"reference\.json cannot be used"):
+        read_reference(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "1", '"a text"', "[" * 100_000, "{}", "\0", '{"schema": 1}']
+)
+def test_another_document_is_no_reference(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "reference.json"
+    path.write_text(text)
+    with pytest.raises(VerificationError, match=r"reference\.json cannot be used") as caught:
+        read_reference(path)
+    assert caught.value.why
 
 
 def test_a_missing_reference_is_refused(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulator import SimulationRequest, simulate
 from toolchain.boards import Board
+from toolchain.building.own_code import ARENA_CODE, code_digest
 from toolchain.digest import Digest
 from toolchain.errors import FirmwareInvalidError, SimulationIncompleteError
 from toolchain.files import write_atomically
@@ -46,7 +48,7 @@ def measure_arena(
 ) -> ArenaMeasurement | None:
     """Start a firmware with arenas of other sizes, by halves, until the smallest is known.
 
-    What was measured before of the same files is remembered.
+    What was measured before of the same files by the same code is remembered.
 
     Args:
         board: what the firmware was built for.
@@ -59,7 +61,8 @@ def measure_arena(
         None: it does not start with the largest one either.
 
     Raises:
-        FirmwareInvalidError: the size is not where it should be.
+        FirmwareInvalidError: the size is not where it should be, or the firmware does not say how
+            much it uses.
         SimulationFaultError: the firmware broke a rule of the silicon.
         SimulationIncompleteError: something else than the arena stopped it.
     """
@@ -67,6 +70,7 @@ def measure_arena(
         "\n".join(
             [
                 _MEMO_SCHEMA,
+                code_digest(ARENA_CODE),
                 board.model_dump_json(),
                 str(Digest.of_bytes(image)),
                 str(Digest.of_file(elf)),
@@ -77,8 +81,10 @@ def measure_arena(
     memo = cache / key.sha256
     try:
         known = json.loads(memo.read_bytes())
-        return ArenaMeasurement(known["smallest"], known["used"], tuple(known["tried"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        sizes = [known["smallest"], known["used"], *known["tried"]]
+        if all(type(size) is int and 0 <= size <= largest for size in sizes):
+            return ArenaMeasurement(sizes[0], sizes[1], tuple(sizes[2:]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     measured = _measure(board, image, elf, largest)
     if measured is not None:
@@ -116,7 +122,7 @@ def _offset_of_size(board: Board, image: bytes, elf: Path, size: int) -> int:
     if not 0 <= offset <= len(image) - 4 or struct.unpack_from("<i", image, offset) != (size,):
         raise FirmwareInvalidError(
             f"the size of the tensor arena is not where {SIZE_SYMBOL} says",
-            next_step="compare tflm/common/arena.cc with toolchain/arena.py",
+            next_step="compare tflm/common/arena.cc with toolchain/building/arena_measurement.py",
         )
     return offset
 
@@ -135,4 +141,10 @@ def _used_when_started(board: Board, image: bytes) -> int | None:
         raise
     banner = next(line for line in result.console.splitlines() if _READY in line)
     used, _, _ = banner.partition(" arena=")[2].partition("/")
+    if not re.fullmatch("[0-9]{1,10}", used):
+        raise FirmwareInvalidError(
+            f"the firmware does not say how much of its tensor arena it uses: {banner}",
+            next_step="compare what tflm/model_runner prints with "
+            "toolchain/building/arena_measurement.py",
+        )
     return int(used)

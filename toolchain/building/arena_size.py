@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -12,6 +11,7 @@ from toolchain.building.arena_measurement import measure_arena
 from toolchain.building.built import Arena
 from toolchain.building.checked import Checker, LinkedProgram, read_size
 from toolchain.building.firmware_run import run_firmware_steps
+from toolchain.building.step_output import step_number
 from toolchain.errors import FirmwareDoesNotFitError, UsageError
 from toolchain.firmware.generated import ARENA_GRANULE
 from toolchain.models import BuildType, Model
@@ -109,8 +109,9 @@ def _built_with_room(
 
 
 def _estimate(session: Session, model: Model, results: Mapping[str, StepResult]) -> int:
-    digest = results[f"embed {model.name}"].outputs[PurePosixPath("model.json")]
-    return int(json.loads(session.runner.store.get(digest))["arena_bytes"])
+    result = results[f"embed {model.name}"]
+    file = PurePosixPath("model.json")
+    return step_number(session.runner.store, result, file, "arena_bytes")
 
 
 def _too_small(board: Board, model: Model, room: int, needed: int) -> FirmwareDoesNotFitError:

@@ -7,18 +7,17 @@ nothing to do must not wait for either.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from toolchain.actions import StepResult, Store
 from toolchain.boards import Board, Format
+from toolchain.building.own_code import FIRMWARE_CODE, code_digest
 from toolchain.digest import Digest
 from toolchain.errors import FirmwareInvalidError
 from toolchain.files import write_atomically
-from toolchain.firmware import formats
 from toolchain.firmware.formats import FormatError, find_format
 from toolchain.firmware.size import LayerSize, SizeReport
 from toolchain.layout import Layout
@@ -62,16 +61,16 @@ class Checker:
     def size(self, board: Board, program: LinkedProgram) -> Digest:
         """Check a linked firmware and return the digest of its size report.
 
+        What was checked before by the same code is remembered.
+
         Raises:
             FirmwareInvalidError: the board would not start it.
             FirmwareDoesNotFitError: it is too large.
         """
         elf, image, link_map = program.elf, program.image, program.link_map
-        key = Digest.of_bytes(
-            "\n".join(
-                [SIZE_SCHEMA, board.model_dump_json(), *map(str, (elf, image, link_map))]
-            ).encode()
-        )
+        parts = [SIZE_SCHEMA, code_digest(FIRMWARE_CODE), board.model_dump_json()]
+        parts += map(str, (elf, image, link_map))
+        key = Digest.of_bytes("\n".join(parts).encode())
         memo = self.layout.checked / key.sha256
         try:
             report = Digest.of_bytes(memo.read_bytes())
@@ -101,7 +100,7 @@ class Checker:
             FirmwareInvalidError: what was written is not what was to be written.
             FirmwareDoesNotFitError: the format has no room for the image.
         """
-        parts = [name, _code_of_formats(), board.model_dump_json()]
+        parts = [name, code_digest(FIRMWARE_CODE), board.model_dump_json()]
         parts += [f"{path} {digest}" for path, digest in sorted(inputs.items())]
         key = Digest.of_bytes("\n".join(parts).encode())
         memo = self.layout.packaged / key.sha256
@@ -125,12 +124,6 @@ class Checker:
             ) from error
         write_atomically(memo, str(made).encode("ascii"))
         return made
-
-
-@functools.cache
-def _code_of_formats() -> str:
-    folder = Path(formats.__file__).parent
-    return " ".join(Digest.of_file(path).sha256 for path in sorted(folder.glob("*.py")))
 
 
 def _size_json(board: Board, elf: Digest, image: Digest, size: SizeReport) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from toolchain.actions import OutputOf, StepResult, publish
 from toolchain.boards import Board
 from toolchain.building.built import ARENA, REPORTS, SIZE, Arena, Artifact, BuiltFirmware
 from toolchain.building.checked import Checker, LinkedProgram, read_size
+from toolchain.building.step_output import step_number
 from toolchain.digest import Digest
 from toolchain.firmware.formats import file_name
 from toolchain.flashing.instructions import NAME as FLASHING
@@ -72,6 +72,7 @@ def publish_firmware(
     Raises:
         FirmwareInvalidError: the board would not start it; nothing is published.
         FirmwareDoesNotFitError: it is too large; nothing is published.
+        StepFailedError: what is known of a given model cannot be read.
     """
     store = session.runner.store
     board, model, build_type = program.board, program.model, program.build_type
@@ -132,8 +133,8 @@ def _number(
 ) -> int:
     if model.given is None:
         return 0
-    digest = results[f"{verb} {model.name}"].outputs[PurePosixPath(file)]
-    return int(json.loads(session.runner.store.get(digest))[_NUMBERS[file]])
+    result = results[f"{verb} {model.name}"]
+    return step_number(session.runner.store, result, PurePosixPath(file), _NUMBERS[file])
 
 
 def _content(

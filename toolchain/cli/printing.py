@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from invoke.exceptions import Exit
 
 from toolchain.cli.program import READER_GONE
 from toolchain.errors import ToolchainError, UsageError
+from toolchain.json_text import json_text
 
 
 def show(text: str) -> None:
@@ -42,7 +42,7 @@ def show(text: str) -> None:
 def show_json(kind: str, **fields: object) -> None:
     """Write a document; ``toolchain.reference.documents`` has the fields of each kind."""
     document = {"schema": f"tinyml-toolchain/{kind}/1", **fields}
-    show(json.dumps(document, indent=2, default=str))
+    show(json_text(document))
 
 
 def as_fields(result: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 import shutil
@@ -26,6 +26,7 @@ from toolchain.errors import (
     UsageError,
     VerificationError,
 )
+from toolchain.json_text import json_text
 from toolchain.layout import Layout, project_layout
 from toolchain.pins import PINS_FILE, load_pins
 from toolchain.quoted import last_lines
@@ -92,10 +93,14 @@ class Renode:
 
 @dataclass(frozen=True)
 class RenodeInference:
-    """A result of the sine, as reports have it; see ``ResultLine``."""
+    """A result of the sine, as reports have it; see ``ResultLine``.
 
-    x: float
-    y: float
+    Attributes:
+        x: the input, ``y`` the output; None: not finite, which the bits tell.
+    """
+
+    x: float | None
+    y: float | None
     raw_in: int | None
     raw_out: int | None
     x_bits: int
@@ -104,7 +109,8 @@ class RenodeInference:
     @classmethod
     def of(cls, line: ResultLine) -> RenodeInference:
         """Return what reports have of a line of the console."""
-        return cls(line.x, line.y, line.raw_in, line.raw_out, line.x_bits, line.y_bits)
+        x, y = (value if math.isfinite(value) else None for value in (line.x, line.y))
+        return cls(x, y, line.raw_in, line.raw_out, line.x_bits, line.y_bits)
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ def _simulate(renode: Renode, firmware: BuiltFirmware, inferences: int | None) -
     result = renode.run(firmware, image, results=number)
     report = firmware.folder / RENODE_REPORT
     run = RenodeRun(firmware, Digest.of_bytes(image).sha256, result, report)
-    write_atomically(report, (json.dumps(run.as_json(), indent=1) + "\n").encode())
+    write_atomically(report, f"{json_text(run.as_json(), indent=1)}\n".encode())
     return run
 
 

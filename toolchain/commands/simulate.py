@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from toolchain.building.built import (
     BuiltFirmware,
 )
 from toolchain.digest import Digest
+from toolchain.json_text import json_text
 
 SIMULATION_SCHEMA = "tinyml-toolchain/simulation/1"
 
@@ -137,7 +137,7 @@ def _simulate(firmware: BuiltFirmware, inferences: int | None) -> SimulatedRun:
         picture=picture if drawn else None,
         display=firmware.folder / DISPLAY_PICTURE if result.screen else None,
     )
-    write_atomically(run.report, (json.dumps(run.as_json(), indent=1) + "\n").encode())
+    write_atomically(run.report, f"{json_text(run.as_json(), indent=1)}\n".encode())
     if drawn:
         write_picture(picture, result.inferences, run_title(run))
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.actions import StepResult
 from toolchain.building.publishing import publish_model
+from toolchain.building.step_output import step_document, unreadable
 from toolchain.files import write_atomically
 from toolchain.machine import MACHINE_RECORD, machine_text, remember_machines
 from toolchain.models import MODELS
@@ -18,6 +19,7 @@ from toolchain.session import Session
 
 FAMILY = "sine"
 REPORT = PurePosixPath("report.html")
+_HISTORY = PurePosixPath("history.json")
 
 LARGEST_SEED = (1 << 32) - 1
 """What NumPy's generator takes."""
@@ -104,14 +106,23 @@ def _write_machine(path: Path, record: bytes) -> None:
 
 
 def _network(session: Session, name: str, result: StepResult) -> TrainedNetwork:
-    history = json.loads(session.runner.store.get(result.outputs[PurePosixPath("history.json")]))
+    history = step_document(session.runner.store, result, _HISTORY)
+
+    def figure(field: str) -> float:
+        value = history.get(field)
+        if isinstance(value, list) and not field.startswith("test_"):
+            value = value[-1] if value else None
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise unreadable(result, _HISTORY, f"its {field} is {value!r} in the end")
+        return value
+
     return TrainedNetwork(
         name=name,
-        epochs=history["epochs"],
-        loss=history["loss"][-1],
-        mae=history["mae"][-1],
-        val_loss=history["val_loss"][-1],
-        val_mae=history["val_mae"][-1],
-        test_loss=history["test_loss"],
-        test_mae=history["test_mae"],
+        epochs=int(figure("epochs")),
+        loss=figure("loss"),
+        mae=figure("mae"),
+        val_loss=figure("val_loss"),
+        val_mae=figure("val_mae"),
+        test_loss=figure("test_loss"),
+        test_mae=figure("test_mae"),
     )

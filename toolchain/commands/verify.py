@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from toolchain.commands.renode import Renode, require_same_console
 from toolchain.commands.simulate import run_image
 from toolchain.commands.verify_cases import VerifiedCases, report_head, verify_cases
 from toolchain.errors import VerificationError
+from toolchain.json_text import json_text
 from toolchain.models import BuildType, Model
 from toolchain.pipeline import firmware_name
 from toolchain.session import Session
@@ -200,6 +200,5 @@ def _verify(
         report=report,
         renode_bytes=renode_bytes,
     )
-    data = json.dumps(verified.as_json(), indent=2) + "\n"
-    write_atomically(verified.report, data.encode())
+    write_atomically(verified.report, f"{json_text(verified.as_json())}\n".encode())
     return verified

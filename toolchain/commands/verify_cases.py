@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from toolchain.commands.renode import Renode, require_same_console
 from toolchain.commands.simulate import run_image
 from toolchain.digest import Digest
 from toolchain.files import write_atomically
+from toolchain.json_text import json_text
 from toolchain.session import Session
 from toolchain.verification.cases import (
     CaseComparison,
@@ -118,5 +118,5 @@ def verify_cases(
         report=report,
         renode_bytes=renode_bytes,
     )
-    write_atomically(report, (json.dumps(verified.as_json(), indent=2) + "\n").encode())
+    write_atomically(report, f"{json_text(verified.as_json())}\n".encode())
     return verified

@@ -65,7 +65,7 @@ def read_outcome(path: Path, inputs: str) -> Outcome | None:
         if document["schema"] != SCHEMA or document["inputs"] != inputs:
             return None
         return Outcome(**{**document["outcome"], "taken_over": True})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

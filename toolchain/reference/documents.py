@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_type_hints
 
-from simulator.request import Inference
 from toolchain.actions.bound import Part
 from toolchain.actions.exchange import Exchanged
 from toolchain.actions.model import PlannedStep
@@ -36,7 +35,7 @@ from toolchain.repro.matrix import Reproduction
 from toolchain.sizes.difference import SizeDifference
 from toolchain.sizes.files import FilesExplained
 from toolchain.sizes.symbols import SymbolSize
-from toolchain.verification.cases import Agreement as CaseAgreement
+from toolchain.verification.cases import Unit
 from toolchain.verification.sine import Agreement, Comparison
 
 VERSION = 1
@@ -64,6 +63,20 @@ class Firmware:
 
 
 @dataclass(frozen=True)
+class SimulatedInference:
+    """An inference of the sine; ``x`` or ``y`` is null where it is not finite."""
+
+    x: float | None
+    y: float | None
+    raw_in: int | None
+    raw_out: int | None
+    x_bits: int
+    y_bits: int
+    instructions: int
+    brightness: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class SimulatedCase:
     """A line of the console with a case of a given model; outputs in hexadecimal."""
 
@@ -84,7 +97,7 @@ class Simulation:
     image_sha256: str
     instructions: int
     counted: Literal["invoke", "line"]
-    inferences: tuple[Inference, ...]
+    inferences: tuple[SimulatedInference, ...]
     cases: tuple[SimulatedCase, ...]
     console: str
 
@@ -131,6 +144,30 @@ class Refusal:
     """Why an interpreter does not run a model."""
 
     refusal: str
+
+
+@dataclass(frozen=True)
+class CaseDifference:
+    """Where an output is farthest from the expected one; a number is null where not finite."""
+
+    case: int
+    output: str
+    element: int
+    expected: float | None
+    computed: float | None
+    amount: int
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class CaseAgreement:
+    """How outputs agree with the judge's; ``largest`` is null where none differs."""
+
+    cases: int
+    equal: int
+    values: int
+    equal_values: int
+    largest: CaseDifference | None
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,7 @@ def json_page() -> str:
         "With `--json` a command prints one document and nothing beside it. Its `schema` is",
         f"`tinyml-toolchain/<kind>/{VERSION}`. Fields may be added under the same version, which",
         "grows when one goes or means something else. A failure is a document of the kind `error`.",
+        "Where a number that the firmware computed is not finite, null stands for it.",
         "",
         "| kind | fields | schema |",
         "|---|---|---|",

@@ -127,10 +127,26 @@ def _of_inferences(reference: Reference, inferences: list[Mapping[str, Any]]) ->
             else (each["x_bits"], each["y_bits"])
         )
         seen = Observation(raw_in, raw_out, each["x_bits"], each["y_bits"])
-        part = int(float_of_bits(seen.x_bits) / (2 * math.pi) * PERIOD_PARTS)
+        _require_numbers(seen, reference)
+        x = float_of_bits(seen.x_bits)
+        # What is not finite lies in no part, and is as wrong in any.
+        part = int(x / (2 * math.pi) * PERIOD_PARTS) if math.isfinite(x) else 0
         parts.setdefault(min(max(part, 0), PERIOD_PARTS - 1), {})[seen] = None
     for part, found in sorted(parts.items()):
         yield _of_part(reference, part, list(found))
+
+
+def _require_numbers(seen: Observation, reference: Reference) -> None:
+    """Raise ``ValueError`` unless each number is one that a firmware can print."""
+    raw = range(-128, 128) if reference.kind == "int8" else range(1 << 32)
+    for value, values in (
+        (seen.raw_in, raw),
+        (seen.raw_out, raw),
+        (seen.x_bits, range(1 << 32)),
+        (seen.y_bits, range(1 << 32)),
+    ):
+        if type(value) is not int or value not in values:
+            raise ValueError(f"an inference has the number {value!r}")
 
 
 def _of_part(reference: Reference, part: int, seen: Sequence[Observation]) -> Verdict:

@@ -8,6 +8,7 @@ from toolchain.commands.verify import Verified, VerifiedFirmware
 from toolchain.commands.verify_cases import VerifiedCases
 from toolchain.render.basics import counted, shown_path, table
 from toolchain.verification.cases import Agreement as CaseAgreement
+from toolchain.verification.sine import shown_sine_error
 
 
 def verification_table(verified: Sequence[Verified]) -> str:
@@ -79,7 +80,7 @@ def _sine_table(verified: Sequence[VerifiedFirmware]) -> str:
                 comparison.model,
                 f"{comparison.equal}/{comparison.cases}",
                 f"{from_judge} ({comparison.allowed_difference} allowed)",
-                f"{comparison.largest_sine_error:.4f}",
+                shown_sine_error(comparison),
                 f"{image.equal}/{image.known}",
                 f"{comparison.litert_equal}/{comparison.cases}, at most {from_litert} off",
             ]

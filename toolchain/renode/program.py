@@ -110,18 +110,18 @@ def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
     """
     named = environ.get(VARIABLE, "")
     if named:
-        found = shutil.which(named, path=environ.get("PATH", os.defpath))
+        found = _program(named, environ)
         if found is None:
             raise SimulatorUnavailableError(
                 f"{VARIABLE} names {named}, which is no program",
                 next_step=f"set {VARIABLE} to the path of the program 'renode' of Renode "
                 f"{pins.renode.version}, or use --simulator unicorn",
             )
-        return Program(str(Path(found).absolute()))
-    found = shutil.which("renode", path=environ.get("PATH", os.defpath))
+        return Program(found)
+    found = _program("renode", environ)
     if found is not None:
         return Program(found)
-    client = shutil.which("docker", path=environ.get("PATH", os.defpath))
+    client = _program("docker", environ)
     if client is not None:
         for host in ("", *_other_hosts(environ)):
             program = Program(client, image_name(pins), host)
@@ -140,6 +140,12 @@ def find_renode(environ: Mapping[str, str], pins: Pins) -> Program:
         f"{pins.renode.version}, or build its image where its site can be reached: "
         "./invoke images --renode",
     )
+
+
+def _program(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the path of a program; absolute, because it is started in another folder."""
+    found = shutil.which(name, path=environ.get("PATH", os.defpath))
+    return None if found is None else str(Path(found).absolute())
 
 
 def _client(path: str, host: str) -> tuple[str, ...]:

@@ -164,7 +164,8 @@ def renode_arguments(board: Board, folder: PurePosixPath) -> tuple[str, ...]:
     until one fails. A space in a path is escaped; nothing else can be.
 
     Raises:
-        UsageError: the monitor has no way to write the folder's name.
+        UsageError: the monitor has no way to write the folder's name, or no platform has the
+            board's console.
     """
     if re.search(r"[^ -~]|[;\\\"'`]", str(folder)):
         raise UsageError(
@@ -172,7 +173,15 @@ def renode_arguments(board: Board, folder: PurePosixPath) -> tuple[str, ...]:
             why="a path there has no semicolon, quote, backslash or character beyond ASCII",
             next_step="set TMPDIR to a folder with a plainer name",
         )
-    console = console_name(board)
+    try:
+        console = console_name(board)
+    except KeyError as error:
+        raise UsageError(
+            f"the console of {board.title}, {board.console.peripheral}, has no name in Renode",
+            why="none of the boards' platforms has it",
+            next_step="add it to CONSOLES of toolchain/renode/lint.py and to the board's .repl, or "
+            "use --simulator unicorn",
+        ) from error
     at = "@" + str(folder).replace(" ", "\\ ")
     commands = (
         f"logFile {at}/renode.log true",
@@ -194,6 +203,7 @@ def run_in_renode(
     """Run a flashable file until it did what was asked.
 
     Raises:
+        UsageError: the board lacks a file for Renode, or see ``renode_arguments``.
         SimulatorUnavailableError: Renode does not start, or ends by itself.
         SimulationIncompleteError: the firmware reported an error, printed what cannot be read, or
             did not come to its end in time; or Renode refused one of the board's files.
@@ -201,7 +211,7 @@ def run_in_renode(
     with tempfile.TemporaryDirectory(prefix="renode-") as name:
         folder = Path(name)
         for script in (*SCRIPTS, f"{request.board.name}.repl"):
-            shutil.copy(request.folder / script, folder)
+            _copy(request, script, folder)
         (folder / "image.bin").write_bytes(request.image)
         listener = Listener(request)
         with _started(program, request.board, folder, environ) as process:
@@ -213,6 +223,17 @@ def run_in_renode(
             cases=tuple(listener.cases),
             brightness=_brightness(folder / "renode.log"),
         )
+
+
+def _copy(request: RenodeRequest, script: str, folder: Path) -> None:
+    try:
+        shutil.copy(request.folder / script, folder)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(
+            f"{request.board.title} lacks {script} for Renode",
+            why=f"it must stand in {request.folder}",
+            next_step="write it as the other boards have it, or use --simulator unicorn",
+        ) from error
 
 
 def _follow(

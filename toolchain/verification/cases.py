@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from toolchain.errors import VerificationError
-from toolchain.verification.sine import float_of_bits, ulps_between
+from toolchain.verification.sine import (
+    UNUSABLE,
+    float_of_bits,
+    text_of,
+    ulps_between,
+    unusable,
+)
 
 CASES_SCHEMA = "tinyml-toolchain/cases/1"
 
@@ -173,32 +179,54 @@ def read_case_reference(path: Path) -> CaseReference:
         if data["schema"] != CASES_SCHEMA:
             raise ValueError(f"its schema is {data['schema']}, not {CASES_SCHEMA}")
         reference = CaseReference(
-            model=data["model"],
-            model_sha256=data["model_sha256"],
-            judge=data["judge"],
-            outputs=tuple(OutputTensor(each["name"], each["type"]) for each in data["outputs"]),
+            model=text_of(data, "model"),
+            model_sha256=text_of(data, "model_sha256"),
+            judge=text_of(data, "judge"),
+            outputs=tuple(_tensor(each) for each in data["outputs"]),
             judged=_outputs(data["judged"]),
             opinions={
                 name: Opinion(
                     None if opinion["outputs"] is None else _outputs(opinion["outputs"]),
-                    opinion["refusal"],
+                    text_of(opinion, "refusal"),
                 )
                 for name, opinion in data["opinions"].items()
             },
         )
-        if not reference.judged or any(
-            len(case) != len(reference.outputs) for case in reference.judged
-        ):
-            raise ValueError("its cases are empty or lack outputs")
+        _require_whole(reference)
         return reference
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VerificationError(
-            f"{path} cannot be used as reference", why=str(error), next_step="run ./invoke build"
-        ) from error
+    except UNUSABLE as error:
+        raise unusable(path, error) from error
+
+
+def _tensor(fields: Mapping[str, object]) -> OutputTensor:
+    tensor = OutputTensor(text_of(fields, "name"), text_of(fields, "type"))
+    if tensor.type not in _FORMATS:
+        raise ValueError(f"its output {tensor.name} is of the type {tensor.type}")
+    return tensor
 
 
 def _outputs(rows: Sequence[Sequence[str]]) -> tuple[tuple[bytes, ...], ...]:
     return tuple(tuple(bytes.fromhex(digits) for digits in row) for row in rows)
+
+
+def _require_whole(reference: CaseReference) -> None:
+    """Raise ``ValueError`` unless every case has every output, and each is of whole numbers."""
+    if not reference.judged or any(
+        len(case) != len(reference.outputs) for case in reference.judged
+    ):
+        raise ValueError("its cases are empty or lack outputs")
+    for case in reference.judged:
+        for tensor, data in zip(reference.outputs, case, strict=True):
+            if len(data) % struct.calcsize(f"<{_FORMATS[tensor.type]}"):
+                raise ValueError(f"an output {tensor.name} is no whole number of {tensor.type}")
+    sizes = _sizes(reference.judged)
+    for name, opinion in reference.opinions.items():
+        if opinion.outputs is not None and _sizes(opinion.outputs) != sizes:
+            raise ValueError(f"the outputs of {name} have other sizes than the judge's")
+
+
+def _sizes(cases: Sequence[Sequence[bytes]]) -> list[list[int]]:
+    return [[len(tensor) for tensor in case] for case in cases]
 
 
 def compare_cases(reference: CaseReference, computed: Sequence[Sequence[bytes]]) -> CaseComparison:
@@ -211,8 +239,7 @@ def compare_cases(reference: CaseReference, computed: Sequence[Sequence[bytes]])
     Raises:
         VerificationError: a case or a byte is missing.
     """
-    shape = [[len(tensor) for tensor in case] for case in computed]
-    expected = [[len(tensor) for tensor in case] for case in reference.judged]
+    shape, expected = _sizes(computed), _sizes(reference.judged)
     if shape != expected:
         raise VerificationError(
             f"the firmware printed {len(shape)} cases of {reference.model}, the reference has "
@@ -263,7 +290,7 @@ def _are_nan(*bits: int) -> bool:
 def _values(tensor: OutputTensor, data: bytes) -> tuple[int, ...]:
     """Return the numbers of a tensor; floats as their bits."""
     letter = _FORMATS[tensor.type]
-    return struct.unpack(f"<{len(data) // struct.calcsize(letter)}{letter}", data)
+    return struct.unpack(f"<{len(data) // struct.calcsize(f'<{letter}')}{letter}", data)
 
 
 def _agreement(

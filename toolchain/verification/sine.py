@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Comparison:
             place (float).
         litert_equal: outputs equal to LiteRT's, for information.
         litert_largest_difference: from LiteRT, in the same unit.
-        largest_sine_error: largest |y - sin x| over the inputs.
+        largest_sine_error: largest |y - sin x| over the inputs; None: an output is not finite.
         allowed_difference: largest one from the judge that passes.
     """
 
@@ -105,7 +106,7 @@ class Comparison:
     largest_difference: int
     litert_equal: int
     litert_largest_difference: int
-    largest_sine_error: float
+    largest_sine_error: float | None
     allowed_difference: int
 
     @property
@@ -113,6 +114,7 @@ class Comparison:
         """Whether the firmware computes what the model computes."""
         return (
             self.largest_difference <= self.allowed_difference
+            and self.largest_sine_error is not None
             and self.largest_sine_error < MAX_ERROR_AGAINST_SINE
         )
 
@@ -162,22 +164,22 @@ def float_of_bits(bits: int) -> float:
 
 
 def bits_of_float(value: float) -> int:
-    """Return the IEEE-754 bits of ``value``, rounded to single precision.
-
-    Raises:
-        OverflowError: it is finite and beyond single precision.
-    """
-    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    """Return the IEEE-754 bits of ``value``, rounded to single precision, beyond it to infinity."""
+    try:
+        data = struct.pack("<f", value)
+    except OverflowError:
+        data = struct.pack("<f", math.copysign(math.inf, value))
+    (bits,) = struct.unpack("<I", data)
     return int(bits)
 
 
 def ulps_between(one: int, other: int) -> int:
     """Return how many single-precision numbers lie between two, each given by its 32 bits.
 
-    Both zeros count as one number. A NaN is as far away as can be.
+    Both zeros count as one number. A NaN is as far away as can be, also from itself.
     """
     if math.isnan(float_of_bits(one)) or math.isnan(float_of_bits(other)):
-        return 0 if one == other else 1 << 32
+        return 1 << 32
 
     def rank(bits: int) -> int:
         return -(bits & 0x7FFF_FFFF) if bits & 0x8000_0000 else bits
@@ -199,28 +201,82 @@ def read_reference(path: Path) -> Reference:
         if kind not in {"int8", "float"}:
             raise ValueError(f"its type is {kind}")
         rows = [
-            tuple(value if kind == "int8" else int(value, 16) for value in data[name])
+            tuple(_int8(value) if kind == "int8" else _bits(value) for value in data[name])
             for name in ("inputs", "tflm", "litert")
         ]
         if len({len(row) for row in rows}) != 1 or not rows[0]:
             raise ValueError("its lists differ in length or are empty")
-        return Reference(
-            model=data["model"],
+        input_scale, input_zero_point = _quantisation(data, "input", kind)
+        output_scale, output_zero_point = _quantisation(data, "output", kind)
+        reference = Reference(
+            model=text_of(data, "model"),
             kind=kind,
-            model_sha256=data["model_sha256"],
-            judge=data["judge"],
+            model_sha256=text_of(data, "model_sha256"),
+            judge=text_of(data, "judge"),
             inputs=rows[0],
             tflm=rows[1],
             litert=rows[2],
-            input_scale=data["input_scale"],
-            input_zero_point=data["input_zero_point"],
-            output_scale=data["output_scale"],
-            output_zero_point=data["output_zero_point"],
+            input_scale=input_scale,
+            input_zero_point=input_zero_point,
+            output_scale=output_scale,
+            output_zero_point=output_zero_point,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VerificationError(
-            f"{path} cannot be used as reference", why=str(error), next_step="run ./invoke build"
-        ) from error
+        if not all(math.isfinite(reference.input_value(raw)) for raw in reference.inputs):
+            raise ValueError("an input is not finite")
+        return reference
+    except UNUSABLE as error:
+        raise unusable(path, error) from error
+
+
+UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a document raises that another program wrote, or something damaged."""
+
+
+def unusable(path: Path, error: Exception) -> VerificationError:
+    """Return the error for a reference that cannot be read."""
+    why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return VerificationError(
+        f"{path} cannot be used as reference", why=why, next_step="run ./invoke build"
+    )
+
+
+def text_of(data: Mapping[str, object], name: str) -> str:
+    """Return a text of a document.
+
+    Raises:
+        KeyError: it is not there.
+        TypeError: it is no text.
+    """
+    value = data[name]
+    if not isinstance(value, str):
+        raise TypeError(f"its {name} is {value!r}, which is no text")
+    return value
+
+
+def _int8(value: object) -> int:
+    # True is an int for Python.
+    if type(value) is not int or not -128 <= value <= 127:
+        raise ValueError(f"{value!r} is no int8 value")
+    return value
+
+
+def _bits(value: object) -> int:
+    if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{8}", value):
+        raise ValueError(f"{value!r} is not the bits of a float")
+    return int(value, 16)
+
+
+def _quantisation(
+    data: Mapping[str, object], end: str, kind: str
+) -> tuple[float, int] | tuple[None, None]:
+    scale, zero_point = data[f"{end}_scale"], data[f"{end}_zero_point"]
+    if kind == "float":
+        if (scale, zero_point) != (None, None):
+            raise ValueError(f"its {end} is float and has a scale")
+        return None, None
+    if not isinstance(scale, float) or not 0 < scale < math.inf:
+        raise ValueError(f"its {end}_scale is {scale!r}")
+    return scale, _int8(zero_point)
 
 
 def compare(reference: Reference, observed: Mapping[int, int]) -> Comparison:
@@ -257,12 +313,18 @@ def compare(reference: Reference, observed: Mapping[int, int]) -> Comparison:
         largest_difference=max(judge),
         litert_equal=litert.count(0),
         litert_largest_difference=max(litert),
-        largest_sine_error=max(
-            abs(reference.output_value(got) - math.sin(reference.input_value(raw)))
-            for raw, got in zip(reference.inputs, outputs, strict=True)
-        ),
+        largest_sine_error=_largest_sine_error(reference, outputs),
         allowed_difference=ALLOWED_DIFFERENCE[reference.kind],
     )
+
+
+def _largest_sine_error(reference: Reference, outputs: Sequence[int]) -> float | None:
+    errors = [
+        abs(reference.output_value(got) - math.sin(reference.input_value(raw)))
+        for raw, got in zip(reference.inputs, outputs, strict=True)
+    ]
+    # A comparison with NaN is false, so that the largest one would not tell of it.
+    return max(errors) if all(map(math.isfinite, errors)) else None
 
 
 def _difference(reference: Reference, one: int, other: int) -> int:
@@ -290,11 +352,19 @@ def _is_converted(reference: Reference, each: Observation) -> bool:
     scale, zero_point = reference.input_scale, reference.input_zero_point
     if scale is None or zero_point is None:
         return (each.raw_in, each.raw_out) == (each.x_bits, each.y_bits)
-    # A NaN is never within a step.
-    exact = float_of_bits(each.x_bits) / scale + zero_point
+    x = float_of_bits(each.x_bits)
+    if not math.isfinite(x):
+        return False
+    exact = x / scale + zero_point
     quantised = abs(each.raw_in - max(-128.0, min(127.0, exact))) <= MAX_QUANTISATION_ERROR
     # The product is exact in double precision, so that it is rounded once, as the firmware's is.
     return quantised and each.y_bits == bits_of_float(reference.output_value(each.raw_out))
+
+
+def shown_sine_error(comparison: Comparison) -> str:
+    """Return the largest error against the sine as users read it."""
+    error = comparison.largest_sine_error
+    return "not finite" if error is None else f"{error:.4f}"
 
 
 def require_passed(comparison: Comparison, image: Agreement) -> None:
@@ -314,7 +384,7 @@ def require_passed(comparison: Comparison, image: Agreement) -> None:
             f"{comparison.model}: {comparison.equal}/{comparison.cases} outputs equal "
             f"{comparison.judge}, the largest difference is {comparison.largest_difference} {unit} "
             f"({comparison.allowed_difference} allowed), the largest error against the sine is "
-            f"{comparison.largest_sine_error:.4f} (below {MAX_ERROR_AGAINST_SINE} required)",
+            f"{shown_sine_error(comparison)} (below {MAX_ERROR_AGAINST_SINE} required)",
             why="the firmware does not compute what the model computes, or the model is no sine",
             next_step="look at verify.json and at the conversion's quantisation",
         )

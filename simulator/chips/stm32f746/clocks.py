@@ -193,8 +193,11 @@ class Rcc(Peripheral):
         pll_users = self.values[_CR] & (_PLLON | _PLLSAION)
         source = _HSEON if self.values[_PLLCFGR] & _PLLSRC_HSE else _HSION
         used = (_HSION, _HSEON, _PLLON)[self.values[_CFGR] & 3]
-        if switched_off & used or (pll_users and switched_off & source):
-            name = {_HSION: "HSI", _HSEON: "HSE", _PLLON: "the PLL"}[switched_off & (used | source)]
+        # The one that the system runs on first: it may be switched off together with its source.
+        for bit in (used, source if pll_users else 0):
+            if not switched_off & bit:
+                continue
+            name = {_HSION: "HSI", _HSEON: "HSE", _PLLON: "the PLL"}[bit]
             raise RuleBrokenError(
                 f"{name} was switched off while it is used",
                 why="the system clock or a running PLL is made from it",
