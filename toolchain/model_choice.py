@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toolchain.errors import UsageError
 from toolchain.models import MODELS, GivenModel, Model, find_model
+from toolchain.paths import user_path
 
 MODEL_SUFFIXES = (".tflite", ".keras")
 DATA_SUFFIXES = (".npy", ".npz")
@@ -69,7 +70,7 @@ def model_name(file: Path) -> str:
 
 
 def _file(option: str, text: str, suffixes: tuple[str, ...]) -> Path:
-    path = Path(text).expanduser().absolute()
+    path = user_path(text)
     if path.suffix not in suffixes:
         raise UsageError(
             f"{option} cannot be '{text}'", next_step=f"give a {' or '.join(suffixes)} file"

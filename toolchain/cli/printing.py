@@ -55,25 +55,23 @@ def as_dicts(results: Iterable[Any]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(result) for result in results]
 
 
-def absolute(path: str) -> Path:
-    """Return a path that the user typed, from the folder in which the command runs."""
-    return Path(path).expanduser().absolute()
+def write_file(place: Path, data: bytes) -> None:
+    """Write a file to where the user wants it, complete or not at all.
 
-
-def write_page(path: str, page: str) -> Path:
-    """Write a page to where the user wants it, complete or not at all; return where that is.
+    Args:
+        place: as ``output_path`` returns it, which is asked before the work begins.
+        data: what it will hold.
 
     Raises:
+        DiskFullError: there is no room.
         UsageError: it cannot be written there.
     """
     from toolchain.files import write_atomically
 
-    place = absolute(path)
     try:
-        write_atomically(place, page.encode())
+        write_atomically(place, data)
     except OSError as error:
         raise UsageError(
             f"{place} cannot be written: {os.strerror(error.errno or 0)}",
             next_step="name a file in a folder that is yours",
         ) from error
-    return place

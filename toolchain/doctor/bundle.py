@@ -11,7 +11,6 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from toolchain.digest import Digest
 from toolchain.doctor.finding import Finding
@@ -105,15 +104,3 @@ def support_bundle(
 
 def _json(value: object) -> str:
     return json.dumps(value, indent=2, sort_keys=True) + "\n"
-
-
-def write_bundle(path: Path, data: bytes) -> None:
-    """Write the archive, complete or not at all.
-
-    Raises:
-        DiskFullError: there is no room.
-        OSError: it cannot be written.
-    """
-    from toolchain.files import write_atomically
-
-    write_atomically(path, data)
