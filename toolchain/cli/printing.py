@@ -12,8 +12,9 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
+from toolchain.cli.failure import output_failure
 from toolchain.cli.program import READER_GONE
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.errors import UsageError
 
 
 def show(text: str) -> None:
@@ -33,10 +34,7 @@ def show(text: str) -> None:
         raise Exit(code=READER_GONE) from None
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ToolchainError(
-            f"the result cannot be written to standard output: {os.strerror(error.errno or 0)}",
-            next_step="look at where it is redirected to",
-        ) from error
+        raise output_failure(error) from error
 
 
 def show_json(kind: str, **fields: object) -> None:
