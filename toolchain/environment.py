@@ -93,7 +93,7 @@ def bundled_wheels() -> Iterator[Path | None]:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="tinyml-wheels-") as folder:
-        extract_wheels(Path(bundle), Path(folder))
+        extract_wheels(Path(os.path.expanduser(bundle)), Path(folder))  # noqa: PTH111
         yield Path(folder)
 
 

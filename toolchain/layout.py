@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.paths import user_path
+
 CACHE_VARIABLE = "TOOLCHAIN_CACHE"
 
 
@@ -97,10 +99,13 @@ def project_layout() -> Layout:
 
     The cache is ``$TOOLCHAIN_CACHE`` or ``$XDG_CACHE_HOME/tinyml-toolchain`` or the platform's
     cache folder.
+
+    Raises:
+        UsageError: the variable names no path.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
-        cache = Path(chosen).expanduser().resolve()
+        cache = user_path(chosen).resolve()
     else:
         from platformdirs import user_cache_path
 

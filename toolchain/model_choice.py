@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toolchain.errors import UsageError
 from toolchain.models import MODELS, GivenModel, Model, find_model
+from toolchain.paths import user_path
 
 MODEL_SUFFIXES = (".tflite", ".keras")
 DATA_SUFFIXES = (".npy", ".npz")
@@ -69,15 +70,15 @@ def model_name(file: Path) -> str:
 
 
 def _file(option: str, text: str, suffixes: tuple[str, ...]) -> Path:
-    if Path(text).suffix not in suffixes:
+    path = user_path(text)
+    if path.suffix not in suffixes:
         raise UsageError(
             f"{option} cannot be '{text}'", next_step=f"give a {' or '.join(suffixes)} file"
         )
     try:
-        path = Path(text).expanduser().absolute()
         there = path.is_file()
-    except (OSError, RuntimeError):
-        # A name that is too long, a folder that is closed, the home of a user whom there is not.
+    except OSError:
+        # A name that is too long, or a folder that is closed.
         there = False
     if not there:
         raise UsageError(

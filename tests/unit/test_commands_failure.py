@@ -44,3 +44,18 @@ def test_a_number_for_a_file_is_no_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor") as caught:
         os.fstat(descriptor)
     assert system_failure(caught.value) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (errno.ENAMETOOLONG, "more than 255 bytes"),
+        (errno.EISDIR, "a file stands where a folder is needed"),
+        (errno.ELOOP, "lead back to themselves"),
+        (errno.EACCES, "belongs to another user"),
+    ],
+)
+def test_the_cause_is_the_one_that_the_number_tells(number: int, cause: str) -> None:
+    failure = system_failure(OSError(number, os.strerror(number), "/some/file"))
+    assert failure is not None
+    assert cause in failure.why

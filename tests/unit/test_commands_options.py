@@ -67,7 +67,10 @@ def test_a_file_is_a_model_of_ones_own(folder: Path) -> None:
     ("options", "message"),
     [
         (("gone.tflite",), "there is no file gone.tflite"),
-        (("~no-such-user/m.tflite",), "--model: there is no user of"),
+        (
+            ("~no-such-user/m.tflite",),
+            "it is not known whose home ~no-such-user/m.tflite begins with",
+        ),
         (("./sine_float",), "--model cannot be './sine_float'"),
         (("data.npy/x.h5",), "--model cannot be"),
         (("sine_int8", "data.npy"), "--representative is for a model of your own"),

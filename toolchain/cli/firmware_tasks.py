@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 
 from invoke.context import Context
 
@@ -22,10 +21,11 @@ from toolchain.cli.option_groups import (
     ResultOptions,
 )
 from toolchain.cli.option_values import use_bundle, whole_number
-from toolchain.cli.printing import as_dicts, as_fields, show, show_json, write_page
+from toolchain.cli.printing import as_dicts, as_fields, show, show_json, write_file
 from toolchain.cli.task import end_with, task
 from toolchain.console import make_reporter
 from toolchain.models import DEFAULT_MODEL
+from toolchain.paths import output_path, user_path
 
 
 @task(
@@ -156,6 +156,7 @@ def simulate(
         )
     if watch:
         require_terminal(sys.stdout)
+    page = output_path("--html", html) if html else None
     with open_session(make_reporter(quiet=result.silent), engine=chosen_place) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         if renode is not None:
@@ -166,15 +167,16 @@ def simulate(
                 show("\n\n".join(renode_summary(run, shown) for run in others))
             return
         runs = simulate_all(firmwares, number)
-    if html:
-        page = write_page(html, replay_page(boards[0], run_title(runs[0]), runs[0].result))
+    if page:
+        told = replay_page(boards[0], run_title(runs[0]), runs[0].result)
+        write_file(page, told.encode())
     if watch:
         show_run(runs[0], run_title(runs[0]))
     if result.json:
         show_json("simulations", simulations=[run.as_json() for run in runs])
         return
     show("\n\n".join(simulation_summary(run, shown) for run in runs))
-    if html:
+    if page:
         show(f"replay   {shown_path(page)}")
 
 
@@ -246,12 +248,13 @@ def matrix(
     wanted = find_matrix(project_layout(), file)
     side_by_side = whole_number("--jobs", jobs, at_least=0)
     silent = result.silent or markdown
+    rows = output_path("--csv", csv) if csv else None
     with open_session(
         make_reporter(quiet=silent), jobs=side_by_side or None, engine=place.chosen()
     ) as session:
         report = run_matrix(session, wanted, again=again)
-    if csv:
-        write_page(csv, matrix_csv(report))
+    if rows:
+        write_file(rows, matrix_csv(report).encode())
     if result.json:
         show_json("matrix", **as_fields(report), verified=not report.failed)
     else:
@@ -293,20 +296,21 @@ def size(
     boards = find_targets(project_layout().boards, target)
     chosen, kind, arena_bytes = firmware.chosen(), firmware.kind(), firmware.arena_bytes()
     chosen_place = place.chosen()
+    page = output_path("--html", html) if html else None
     with open_session(
         make_reporter(quiet=result.silent or markdown), engine=chosen_place
     ) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
         sizes = firmware_sizes(session, firmwares, compare)
-    if html:
-        page = write_page(html, size_page(sizes))
+    if page:
+        write_file(page, size_page(sizes).encode())
     if result.json:
         show_json("sizes", sizes=[each.as_json() for each in sizes])
     elif markdown:
         show(size_markdown(sizes))
     else:
         show("\n\n\n".join(size_text(each, shown) for each in sizes))
-        if html:
+        if page:
             show(f"\npage  {shown_path(page)}")
 
 
@@ -351,7 +355,7 @@ def flash(
         board=boards[0],
         folder=layout.build / boards[0].name / chosen.name,
         application=chosen.application,
-        image=Path(image) if image else None,
+        image=user_path(image) if image else None,
         port=port,
         tool=tool,
     )

@@ -6,7 +6,6 @@ Invoke would convert numbers itself, but it meets a word that is none with a tra
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from toolchain.errors import UsageError
 
@@ -47,10 +46,12 @@ def use_bundle(bundle: str) -> None:
     if not bundle:
         return
     from toolchain.environment import BUNDLE_VARIABLE
+    from toolchain.paths import user_path
 
-    if not Path(bundle).expanduser().is_file():
+    file = user_path(bundle)
+    if not file.is_file():
         raise UsageError(
             f"--bundle: there is no file {bundle}",
             next_step="make it with ./invoke bundle, on a machine with network",
         )
-    os.environ[BUNDLE_VARIABLE] = bundle
+    os.environ[BUNDLE_VARIABLE] = str(file)

@@ -11,8 +11,9 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
+from toolchain.cli.failure import output_failure
 from toolchain.cli.program import READER_GONE
-from toolchain.errors import ToolchainError, UsageError
+from toolchain.errors import UsageError
 from toolchain.json_text import json_text
 
 
@@ -33,10 +34,7 @@ def show(text: str) -> None:
         raise Exit(code=READER_GONE) from None
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ToolchainError(
-            f"the result cannot be written to standard output: {os.strerror(error.errno or 0)}",
-            next_step="look at where it is redirected to",
-        ) from error
+        raise output_failure(error) from error
 
 
 def show_json(kind: str, **fields: object) -> None:
@@ -55,25 +53,23 @@ def as_dicts(results: Iterable[Any]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(result) for result in results]
 
 
-def absolute(path: str) -> Path:
-    """Return a path that the user typed, from the folder in which the command runs."""
-    return Path(path).expanduser().absolute()
+def write_file(place: Path, data: bytes) -> None:
+    """Write a file to where the user wants it, complete or not at all.
 
-
-def write_page(path: str, page: str) -> Path:
-    """Write a page to where the user wants it, complete or not at all; return where that is.
+    Args:
+        place: as ``output_path`` returns it, which is asked before the work begins.
+        data: what it will hold.
 
     Raises:
+        DiskFullError: there is no room.
         UsageError: it cannot be written there.
     """
     from toolchain.files import write_atomically
 
-    place = absolute(path)
     try:
-        write_atomically(place, page.encode())
+        write_atomically(place, data)
     except OSError as error:
         raise UsageError(
             f"{place} cannot be written: {os.strerror(error.errno or 0)}",
             next_step="name a file in a folder that is yours",
         ) from error
-    return place

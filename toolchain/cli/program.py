@@ -20,9 +20,9 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 from invoke.program import Program
 
-from toolchain.cli.failure import DEBUG_VARIABLE, failure_document
+from toolchain.cli.failure import DEBUG_VARIABLE, failure_document, output_failure
 from toolchain.console import VERBOSE_VARIABLE
-from toolchain.errors import UsageError
+from toolchain.errors import CancelledError, UsageError
 
 READER_GONE = 141
 """Exit code of a program whose reader closed the pipe, as shells report SIGPIPE."""
@@ -102,6 +102,11 @@ class _Command(Program):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        with _written(), self._refused():
+            yield
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
         try:
             yield
         except ParseError as error:
@@ -110,6 +115,22 @@ class _Command(Program):
             if "--json" in self.argv:
                 print(failure_document(usage))
             raise Exit(f"error: {usage}", code=usage.exit_code) from error
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Tell of a list or help that standard output does not take; tasks use ``show``."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Python would flush, and fail, once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        failure = output_failure(error)
+        raise Exit(f"error: {failure}", code=failure.exit_code) from error
 
 
 def usage_error(message: str, context: ParserContext | None, tasks: Iterable[str]) -> UsageError:
@@ -174,14 +195,22 @@ def main() -> None:
     root, *words = sys.argv[1:]
     for option, variable in EVERYWHERE.items():
         if option in words:
-            words.remove(option)
+            words = [word for word in words if word != option]
             os.environ[variable] = "1"
     program = _Command(name="TinyML toolchain", binary="./invoke", config_class=_OwnSettings)
     try:
         try:
             program.run(["./invoke", "--search-root", root, *words])
         finally:
-            sys.stdout.flush()
+            with _written():
+                sys.stdout.flush()
+    except Exit as end:
+        print(end.message, file=sys.stderr)
+        sys.exit(end.code)
+    except KeyboardInterrupt:
+        stopped = CancelledError("stopped")
+        print(f"error: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except BrokenPipeError:
         # The reader has seen enough, as `head` does. Python would flush, and fail, once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

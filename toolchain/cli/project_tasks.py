@@ -5,10 +5,11 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from toolchain.cli.printing import absolute, as_dicts, show, show_json
+from toolchain.cli.printing import as_dicts, show, show_json, write_file
 from toolchain.cli.task import task
 from toolchain.console import make_reporter
 from toolchain.models import DEFAULT_MODEL
+from toolchain.paths import output_path, user_path
 
 
 @task(help={"json": "print the result as JSON"})
@@ -34,7 +35,7 @@ def targets(_context: Context, json: bool = False) -> None:
 )
 def doctor(_context: Context, bundle: str = "", json: bool = False) -> None:
     """Look at what a build needs of this computer, and say what to do about what is missing."""
-    from toolchain.doctor.bundle import support_bundle, write_bundle
+    from toolchain.doctor.bundle import support_bundle
     from toolchain.doctor.checks import Surroundings, examine
     from toolchain.errors import ProblemsFoundError
     from toolchain.layout import project_layout
@@ -42,16 +43,16 @@ def doctor(_context: Context, bundle: str = "", json: bool = False) -> None:
     from toolchain.render.findings import findings_text
 
     layout = project_layout()
+    file = output_path("--bundle", bundle) if bundle else None
     findings = examine(Surroundings(layout))
     problems = [each for each in findings if each.state == "problem"]
-    if bundle:
-        file = absolute(bundle)
-        write_bundle(file, support_bundle(layout, findings))
+    if file:
+        write_file(file, support_bundle(layout, findings))
     if json:
         show_json("doctor", healthy=not problems, findings=as_dicts(findings))
     else:
         show(findings_text(findings))
-        if bundle:
+        if file:
             show(f"\nwrote {shown_path(file)}; look into it before you give it away")
     if problems:
         error = ProblemsFoundError(
@@ -105,7 +106,7 @@ def test(_context: Context, fast: bool = False, select: str = "", junit: str = "
     """Set up what the tests need and run them; with --fast without Docker."""
     from toolchain.commands.test import run_tests
 
-    reports = absolute(junit) if junit else None
+    reports = user_path(junit) if junit else None
     code = run_tests(make_reporter(quiet=False), fast=fast, select=select, reports=reports)
     if code:
         raise Exit(code=code)
@@ -136,7 +137,7 @@ def docs(_context: Context, out: str = "") -> None:
     from toolchain.commands.docs import build_docs
     from toolchain.render.basics import shown_path
 
-    page = build_docs(make_reporter(quiet=False), absolute(out) if out else None)
+    page = build_docs(make_reporter(quiet=False), user_path(out) if out else None)
     show(f"open {shown_path(page)}")
 
 

@@ -14,11 +14,12 @@ from toolchain.cli.option_groups import (
     ResultOptions,
 )
 from toolchain.cli.option_values import whole_number
-from toolchain.cli.printing import absolute, as_fields, show, show_json
+from toolchain.cli.printing import as_fields, show, show_json
 from toolchain.cli.task import end_with, task
 from toolchain.console import make_reporter
 from toolchain.model_choice import chosen_model
 from toolchain.models import DEFAULT_BUILD_TYPE
+from toolchain.paths import user_path
 
 
 @task(
@@ -69,7 +70,7 @@ def verify_release(_context: Context, place: str, json: bool = False) -> None:
     """Check that a release is what it says, without network (./invoke verify-release dist)."""
     from toolchain.commands.verify_release import verify_release as run
 
-    found = run(absolute(place))
+    found = run(user_path(place))
     manifest = found.manifest
     if json:
         show_json(
@@ -111,7 +112,7 @@ def reproduce(
     from toolchain.session import open_session
 
     chosen_place = runs_in.chosen()
-    release = check(absolute(place))
+    release = check(user_path(place))
     given = GivenPaths(model, representative, inputs)
     with open_session(make_reporter(quiet=result.silent), engine=chosen_place) as session:
         done = run(session, release, given)

@@ -8,9 +8,10 @@ from toolchain.cli.option_groups import (
     RESULT,
     ResultOptions,
 )
-from toolchain.cli.printing import absolute, as_dicts, as_fields, show, show_json
+from toolchain.cli.printing import as_dicts, as_fields, show, show_json
 from toolchain.cli.task import task
 from toolchain.console import make_reporter
+from toolchain.paths import output_path, user_path
 
 
 @task(
@@ -79,7 +80,7 @@ def bundle(_context: Context, out: str = "", json: bool = False) -> None:
     from toolchain.commands.bundle import make_bundle
     from toolchain.render.basics import shown_path
 
-    made = make_bundle(make_reporter(quiet=json), absolute(out) if out else None)
+    made = make_bundle(make_reporter(quiet=json), output_path("--out", out) if out else None)
     if json:
         show_json("bundle", **as_fields(made))
         return
@@ -115,7 +116,7 @@ def cache_export(_context: Context, folder: str, target: str = "", json: bool = 
     from toolchain.commands.cache import export_cache
     from toolchain.render.cache import exchange_line
 
-    done = export_cache(make_reporter(quiet=json), absolute(folder), target)
+    done = export_cache(make_reporter(quiet=json), user_path(folder), target)
     if json:
         show_json("cache-export", **as_fields(done))
         return
@@ -131,7 +132,7 @@ def cache_import(_context: Context, folder: str, json: bool = False) -> None:
     from toolchain.commands.cache import import_cache
     from toolchain.render.cache import exchange_line
 
-    done = import_cache(make_reporter(quiet=json), absolute(folder))
+    done = import_cache(make_reporter(quiet=json), user_path(folder))
     if json:
         show_json("cache-import", **as_fields(done))
         return

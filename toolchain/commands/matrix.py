@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 from toolchain.actions import Runner, Step
 from toolchain.boards import board_names, find_targets
@@ -40,6 +39,7 @@ from toolchain.matrix.outcome import (
     read_outcome,
     write_outcome,
 )
+from toolchain.paths import user_path
 from toolchain.release.origin import origin
 from toolchain.session import Session
 
@@ -65,7 +65,7 @@ def find_matrix(layout: Layout, path: str) -> Matrix:
     Raises:
         UsageError: it cannot be used.
     """
-    return read_matrix(Path(path).expanduser().absolute(), board_names(layout.boards))
+    return read_matrix(user_path(path), board_names(layout.boards))
 
 
 def run_matrix(session: Session, matrix: Matrix, *, again: bool = False) -> MatrixReport:

@@ -16,6 +16,7 @@ from toolchain.errors import NotReproducibleError, UsageError
 from toolchain.firmware.formats import FormatError
 from toolchain.model_choice import chosen_model
 from toolchain.models import Model, find_build_type, find_model
+from toolchain.paths import user_path
 from toolchain.release.checks import CheckedRelease, first_difference, members_of
 from toolchain.release.manifest import PROVENANCE, SUMS, Archive, Manifest
 from toolchain.release.origin import changed_parts, origin
@@ -157,7 +158,7 @@ def _check_given(manifest: Manifest, option: str, path: str) -> None:
             f"the release was made from a file {wanted.name} that it does not hold",
             next_step=f"give it with --{option}",
         )
-    file = Path(path).expanduser()
+    file = user_path(path)
     if not file.is_file():
         raise UsageError(f"--{option}: there is no file {path}", next_step="look at the path")
     if file.name != wanted.name or Digest.of_file(file).sha256 != wanted.sha256:

@@ -21,6 +21,7 @@ from toolchain.console import Reporter
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.firmware.size import LIBRARY
 from toolchain.layout import CACHE_VARIABLE, Layout
+from toolchain.paths import user_path
 from toolchain.quoted import last_lines
 from toolchain.session import Session
 from toolchain.sizes.difference import SizeDifference, size_difference
@@ -80,8 +81,8 @@ def firmware_sizes(
     sizes = tuple(_size(firmware) for firmware in firmwares)
     if not compare:
         return sizes
-    if Path(compare).expanduser().is_dir():
-        folder = Path(compare).expanduser().absolute()
+    folder = user_path(compare)
+    if folder.is_dir():
         return tuple(_compared(each, _folder(folder, each.firmware), compare) for each in sizes)
     with exported(session.layout, compare) as copy:
         return tuple(

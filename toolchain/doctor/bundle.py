@@ -181,15 +181,3 @@ def _last_text(path: Path) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, indent=2, sort_keys=True) + "\n"
-
-
-def write_bundle(path: Path, data: bytes) -> None:
-    """Write the archive, complete or not at all.
-
-    Raises:
-        DiskFullError: there is no room.
-        OSError: it cannot be written.
-    """
-    from toolchain.files import write_atomically
-
-    write_atomically(path, data)

@@ -37,6 +37,7 @@ from toolchain.images.leftovers import BASE_PREFIX
 from toolchain.images.shared_record import project_record
 from toolchain.images.sharing import image_problem
 from toolchain.layout import Layout
+from toolchain.paths import user_path
 
 SCHEMA = "tinyml-toolchain/bundle/1"
 MANIFEST = "bundle.json"
@@ -70,7 +71,7 @@ class Bundle:
 def chosen_bundle(environ: Mapping[str, str]) -> Path | None:
     """Return the bundle that the user named, if any."""
     text = environ.get(BUNDLE_VARIABLE, "")
-    return Path(text).expanduser().absolute() if text else None
+    return user_path(text) if text else None
 
 
 def write_bundle(

@@ -271,14 +271,8 @@ def _model(path: Path, where: str, values: Mapping[str, str | None]) -> Model:
     """Return the model; paths are relative to the matrix's file."""
 
     def place(name: str) -> str:
-        value = values.get(name)
-        if not value:
-            return ""
-        try:
-            return str(path.parent / Path(value).expanduser())
-        except RuntimeError:
-            # Of a user whom there is not: no such file.
-            return str(path.parent / value)
+        value = values.get(name) or ""
+        return str(path.parent / value) if value and not value.startswith("~") else value
 
     given = place("path") if values.get("path") else ""
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.errors import UsageError
+from toolchain.paths import user_path
 from toolchain.remote.endpoint import Endpoint, parse_endpoint
 
 CACHE_VARIABLE = "TOOLCHAIN_REMOTE_CACHE"
@@ -118,7 +119,7 @@ def require_encryption(
 
 
 def _file(option: str, text: str) -> Path:
-    path = Path(text).expanduser().absolute()
+    path = user_path(text)
     if not path.is_file():
         raise UsageError(
             f"{option} names {path}, which is no file",
