@@ -152,7 +152,7 @@ class Slot:
                 if session is None:
                     session = self._call(self._bots.CreateBotSession, self._new_session())
                 else:
-                    # Not asked after the report: ``drain`` must not end the call that tells a result.
+                    # Before the report: ``drain`` must not end a call that tells a result.
                     busy = self._job is not None
                     session = self._call(
                         self._bots.UpdateBotSession,
