@@ -22,6 +22,14 @@ def checkout(layout: Layout, engine: Engine, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
+def environment(checkout: Checkout) -> Path:
+    """The checkout's Python environment, for clones whose own would be the same."""
+    done = checkout.invoke("--version")
+    assert done.returncode == 0, done.stderr
+    return checkout.folder / ".venv"
+
+
+@pytest.fixture(scope="session")
 def first_build(checkout: Checkout) -> subprocess.CompletedProcess[str]:
     """What the first build in the fresh checkout came to; everything is made by it."""
     done = checkout.invoke("build", "--target", TARGET)

@@ -53,6 +53,8 @@ def test_no_half_made_and_no_hidden_file_stays(copy: Checkout) -> None:
 
 def test_outputs_can_be_read_by_all_and_are_no_programs(copy: Checkout) -> None:
     assert copy.invoke("build", "--target", TARGET).returncode == 0
-    for path in copy.output.iterdir():
-        if path.is_file():
-            assert path.stat().st_mode & 0o777 == 0o644, path.name
+    modes = {
+        path.name: path.stat().st_mode & 0o777 for path in copy.output.iterdir() if path.is_file()
+    }
+    assert "hello_world.bin" in modes
+    assert modes == dict.fromkeys(modes, 0o644)

@@ -128,7 +128,9 @@ def test_openocd_is_run_with_the_file_that_was_named(built: Checkout, tmp_path: 
 def test_every_firmware_has_its_instructions(built: Checkout) -> None:
     text = (built.output / "FLASHING.md").read_text()
     assert f"./invoke flash --target {TARGET}" in text
-    for name in re.findall(r"^\| `(hello_world\S*)` \|", text, re.MULTILINE):
+    named = re.findall(r"^\| `(hello_world\S*)` \|", text, re.MULTILINE)
+    assert "hello_world.bin" in named
+    for name in named:
         assert (built.output / name).is_file()
 
 

@@ -20,13 +20,14 @@ BOARDS = ("arduino_nano_33_ble", "sparkfun_edge", "stm32f746g_disco")
 
 @pytest.fixture(scope="module")
 def places(
-    layout: Layout, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+    layout: Layout, engine: Engine, environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Checkout, Checkout, Checkout]:
     """The service's clone, and those of two users; each with a cache of its own."""
     folder = tmp_path_factory.mktemp("remote")
     found = []
     for name in ("service", "one", "another one, elsewhere"):
         copy_tracked(layout.project, folder / name / "clone")
+        (folder / name / "clone" / ".venv").symlink_to(environment)
         found.append(Checkout(folder / name / "clone", folder / name / "cache", engine.address.url))
     return found[0], found[1], found[2]
 

@@ -19,11 +19,12 @@ STEP = "train sine"
 
 @pytest.fixture(scope="module")
 def users(
-    layout: Layout, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+    layout: Layout, engine: Engine, environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Checkout, Checkout]:
     """The service's clone and cache, and a user's."""
     folder = tmp_path_factory.mktemp("encrypted")
     copy_tracked(layout.project, folder / "clone")
+    (folder / "clone" / ".venv").symlink_to(environment)
     return (
         Checkout(folder / "clone", folder / "service", engine.address.url),
         Checkout(folder / "clone", folder / "user", engine.address.url),

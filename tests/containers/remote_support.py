@@ -84,10 +84,19 @@ class WorkerProcess:
 
     Attributes:
         lines: what it said so far.
+        reader: takes down what it says.
     """
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
+
+    def ended(self) -> int:
+        """Wait until it has ended and all that it said is known; return its exit code."""
+        code = self.process.wait(PATIENCE_SECONDS)
+        if self.reader is not None:
+            self.reader.join(PATIENCE_SECONDS)
+        return code
 
     def wait_for(self, text: str) -> str:
         """Return the first line with ``text``."""
@@ -135,7 +144,7 @@ def worker(
         for line in stream:
             running.lines.append(line.rstrip())
 
-    reader = threading.Thread(target=read, daemon=True)
+    running.reader = reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
         yield running
@@ -221,6 +230,9 @@ class Proxy:
 
     def close(self) -> None:
         self.cut()
+        # Closing alone would let the thread wait for one more connection.
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
     def _accept(self) -> None:

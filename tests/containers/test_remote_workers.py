@@ -144,7 +144,7 @@ def test_a_second_worker_with_a_name_is_refused_here_and_harmless_elsewhere(
     with worker(tmp_path / "w", service, "twin") as one:
         one.wait_for("working for")
         with worker(tmp_path / "w", service, "twin") as two:
-            assert two.process.wait(60) == WorkerError.exit_code
+            assert two.ended() == WorkerError.exit_code
             assert two.count("runs here already") == 1
         # On another machine nobody knows of the other.
         with worker(tmp_path / "elsewhere", service, "twin") as two:
@@ -170,6 +170,6 @@ def test_a_drained_worker_finishes_what_it_has(
         wait_until(lambda: _sandboxes(tmp_path / "w") > 0 or bool(found))
         running.process.terminate()
         thread.join(60)
-        assert running.process.wait(60) == 0
+        assert running.ended() == 0
         assert running.count("1 actions were finished") == 1
     assert found == [{"drain": b"drain"}]

@@ -36,8 +36,9 @@ def test_every_byte_of_flash_and_ram_is_told_once(
     for each in size.symbols:
         flash[each.layer] += each.flash
         ram[each.layer] += each.ram
-    for layer in report.layers:
-        assert (flash[layer.layer], ram[layer.layer]) == (layer.flash, layer.ram)
+    assert {each.layer: (each.flash, each.ram) for each in report.layers} == {
+        layer: (flash[layer], ram[layer]) for layer in {*flash, *ram}
+    }
     kernels = [sum(values) for values in zip(*size.kernels.values(), strict=True)]
     assert kernels == [flash["kernels"], ram["kernels"]]
 

@@ -61,14 +61,14 @@ def bystander(paths: private.PrivatePaths) -> Iterator[subprocess.Popen[str]]:
         process.communicate("")
 
 
-@pytest.mark.parametrize("name", ["c", "a cache", "küche", "c" * 55])
+@pytest.mark.parametrize("name", ["c", "a cache", "küche", "c" * 52])
 def test_the_run_folder_is_in_the_cache(name: str) -> None:
     paths = private_paths(Layout(Path("/p"), Path("/t") / name))
     assert paths.run == Path("/t") / name / "engine" / "run"
     assert paths.socket.parent == paths.run
 
 
-@pytest.mark.parametrize("name", ["c" * 56, "ü" * 30, "a#b", "a?b", "a;b", "a%20b"])
+@pytest.mark.parametrize("name", ["c" * 53, "ü" * 30, "a#b", "a?b", "a;b", "a%20b"])
 def test_the_run_folder_is_elsewhere_where_sockets_cannot_be(name: str) -> None:
     paths = private_paths(Layout(Path("/p"), Path("/t") / name))
     assert paths.run.parent == Path("/run")
@@ -80,7 +80,8 @@ def test_the_deepest_socket_always_fits() -> None:
     for length in range(1, 140):
         paths = private_paths(Layout(Path("/p"), Path("/" + "c" * length)))
         deepest = paths.exec_root / "containerd" / "containerd-debug.sock"
-        assert len(os.fsencode(deepest)) < 108
+        # containerd refuses longer ones, although Linux has room for 107.
+        assert len(os.fsencode(deepest)) <= 104
 
 
 def test_the_pid_file_is_believed_only_for_the_process_that_wrote_it(

@@ -69,6 +69,16 @@ CASES = {
     "apt, package gone": Case(
         "E: Unable to locate package tinierdeb\n", PinnedPackageGoneError, "newest version only"
     ),
+    "apt, package gone, where its progress stands": Case(
+        "Reading package lists...\nBuilding dependency tree...E: Unable to locate package tinierdeb\n",
+        PinnedPackageGoneError,
+        "newest version only",
+    ),
+    "apt, version gone, where its progress stands": Case(
+        "Reading state information...E: Version '1.1' for 'tinydeb' was not found\n",
+        PinnedPackageGoneError,
+        "newest version only",
+    ),
     "apt, file gone": Case(
         "Err:1 http://127.0.0.1/debian tst/main amd64 tinydeb all 1.0\n"
         "  404  Not Found [IP: 127.0.0.1 80]\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -306,6 +307,45 @@ def test_an_execution_that_is_not_answered_yet_can_be_stopped(
             run_with(tmp_path, run)
     finally:
         ended.set()
+
+
+def test_one_who_cancels_is_not_told_that_the_service_did(tmp_path: Path) -> None:
+    started, asked = threading.Event(), threading.Event()
+
+    def run(_service: Service, _action: api.Action) -> Iterator[Any]:
+        yield EXECUTING
+        started.set()
+        assert asked.wait(20)
+        response = api.ExecuteResponse()
+        response.status.code = grpc.StatusCode.CANCELLED.value[0]
+        yield response
+
+    def fail(method: str, _count: int) -> None:
+        if method == "CancelOperation":
+            # The stream is told before the one who asked.
+            asked.set()
+            time.sleep(0.5)
+
+    errors: list[BaseException] = []
+    with (
+        serving(Service(run=run, fail=fail)) as endpoint,
+        client(tmp_path, endpoint) as runner,
+    ):
+
+        def go() -> None:
+            try:
+                runner.run([STEP])
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        assert started.wait(20)
+        wait_until(lambda: bool(getattr(runner._executor, "_running", ())))
+        runner.cancel()
+        thread.join(20)
+    (error,) = errors
+    assert isinstance(error, CancelledError)
 
 
 def test_a_poisoned_result_of_an_execution_is_not_taken(tmp_path: Path) -> None:

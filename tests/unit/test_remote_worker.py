@@ -1,4 +1,4 @@
-"""A worker's names, and that its cache stays within its bound; the rest is in tests/containers."""
+"""A worker's names, the bound of its cache, and its end; the rest is in tests/containers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+import grpc
 import pytest
+from buildgrid.common.protos.google.devtools.remoteworkers.v1test2 import bots_pb2_grpc
 
 from tests.unit.actions_support import RecordingReporter, make_layout
 from toolchain.actions.action_cache import ActionCache, ActionResult
@@ -21,10 +27,18 @@ from toolchain.errors import CancelledError, UsageError, WorkerError
 from toolchain.remote.connection import Connection
 from toolchain.remote.endpoint import Endpoint
 from toolchain.remote.keeper import _only_one, is_held
-from toolchain.remote.leased import Workplace, _one_at_a_time
+from toolchain.remote.leased import Leased, LeaseEnd, Workplace, _one_at_a_time
 from toolchain.remote.settings import Credentials
 from toolchain.remote.tokens import make_token
-from toolchain.remote.worker import Worker, hold_name, worker_name
+from toolchain.remote.worker import (
+    COMPLETED,
+    PENDING,
+    TERMINATING,
+    Slot,
+    Worker,
+    hold_name,
+    worker_name,
+)
 
 
 def test_a_name_stays_the_same_for_a_cache_and_differs_from_anothers(tmp_path: Path) -> None:
@@ -153,3 +167,90 @@ def test_who_looks_at_the_keepers_lock_hinders_nobody(tmp_path: Path) -> None:
 def test_a_token_of_nobody_is_not_made(role: str, holder: str, days: int) -> None:
     with pytest.raises(UsageError):
         make_token("s" * 64, role, holder, days)
+
+
+class _Bots(bots_pb2_grpc.BotsServicer):
+    """Leases one action to the first bot, and takes a while over every report.
+
+    Attributes:
+        reports: for each, the states of its leases and their status codes, and whether the bot
+            waited for the answer.
+    """
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[list[tuple[int, int]], bool]] = []
+        self._patience = threading.Event()
+
+    def CreateBotSession(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        session = request.bot_session
+        session.name = "session"
+        session.leases.add(id="lease", state=PENDING)
+        return session
+
+    def UpdateBotSession(self, request: Any, context: Any) -> Any:  # noqa: N802
+        session = request.bot_session
+        assert session.status == TERMINATING
+        told = [(lease.state, lease.status.code) for lease in session.leases]
+        self._patience.wait(0.3)
+        self.reports.append((told, context.is_active()))
+        going = [lease for lease in session.leases if lease.state != COMPLETED]
+        del session.leases[:]
+        session.leases.extend(going)
+        return session
+
+    def PostBotEventTemp(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
+
+@contextmanager
+def _serving(bots: _Bots) -> Iterator[Endpoint]:
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    bots_pb2_grpc.add_BotsServicer_to_server(bots, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield Endpoint("127.0.0.1", port, tls=False)
+    finally:
+        server.stop(None).wait()
+
+
+@pytest.mark.parametrize(
+    ("abort", "code"), [(False, grpc.StatusCode.OK), (True, grpc.StatusCode.UNAVAILABLE)]
+)
+def test_a_drained_worker_waits_until_the_service_knows_what_became_of_its_action(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abort: bool, code: grpc.StatusCode
+) -> None:
+    begun, drained = threading.Event(), threading.Event()
+
+    def run(
+        self: Leased, make_executor: Callable[[], DockerExecutor], cancelled: Callable[[], bool]
+    ) -> LeaseEnd:
+        del self, make_executor
+        begun.set()
+        assert drained.wait(20)
+        if cancelled():
+            raise CancelledError("stopped")
+        return LeaseEnd(grpc.StatusCode.OK)
+
+    def no_executor() -> DockerExecutor:
+        raise AssertionError("nothing is run here")
+
+    monkeypatch.setattr(Leased, "_run", run)
+    layout = make_layout(tmp_path)
+    store, reporter = Store(layout.store), RecordingReporter()
+    place = Workplace("w", ("image:1",), layout, store, no_executor, reporter)
+    bots = _Bots()
+    with _serving(bots) as endpoint:
+        connection = Connection(endpoint, Credentials())
+        slot = Slot(1, place, connection)
+        thread = threading.Thread(target=slot.run)
+        thread.start()
+        assert begun.wait(20)
+        slot.drain(abort=abort)
+        drained.set()
+        thread.join(20)
+        assert not thread.is_alive()
+        connection.close()
+    # Told once and to its end, so that an ended action goes to another worker; then the leave.
+    assert bots.reports == [([(COMPLETED, code.value[0])], True), ([], True)]
+    assert slot.finished == 1

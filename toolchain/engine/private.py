@@ -34,9 +34,10 @@ STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _PING_SECONDS = 5.0
 _LOG_LINES = 5
-# sun_path holds 108 bytes with its zero; the longest socket that dockerd makes below its exec root
-# is <exec>/containerd/containerd-debug.sock or <exec>/libnetwork/<12 digits>.sock.
-_MAX_RUN_BYTES = 107 - len("/exec/containerd/containerd-debug.sock")
+# containerd takes 104 bytes for a socket, of the 107 that sun_path holds; the longest one that
+# dockerd makes below its exec root is <exec>/containerd/containerd-debug.sock or
+# <exec>/libnetwork/<12 digits>.sock.
+_MAX_RUN_BYTES = 104 - len("/exec/containerd/containerd-debug.sock")
 _SHORT_RUN_ROOT = Path("/run")
 _SPECIAL = frozenset("#?;%")
 """What means something else in the address unix://..."""

@@ -75,6 +75,8 @@ _UNREACHABLE = re.compile(
     r"Failed to fetch|download of .* failed|failed to download|network failure|Couldn't connect",
     re.IGNORECASE,
 )
+# apt's errors may stand behind its progress, on one line: they come through another stream.
+_APT = re.compile(r"(?<!\w)E: ")
 # pip says the same of an index that refuses or is down, and of a package that is not in it.
 _NO_VERSION = re.compile(r"\(from versions: none\)")
 
@@ -157,7 +159,7 @@ def _gone(said: str, purpose: str) -> PinnedPackageGoneError:
         f"build from an offline bundle that has it ({BUNDLE_VARIABLE}), "
         "or take the current one with ./invoke pins --update"
     )
-    if re.search(r"^E: ", said, re.MULTILINE):
+    if _APT.search(said):
         why = "Debian's mirrors keep the newest version only"
         next_step = f"set {DEBIAN_MIRROR_VARIABLE} to a mirror that keeps old versions, {update}"
     else:

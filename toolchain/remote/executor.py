@@ -217,6 +217,8 @@ class RemoteExecutor:
 
     def cancel(self) -> None:
         """Cancel what runs; from now on nothing is started."""
+        # Before the service is told: its answer on a stream must not be taken for its own wish.
+        self._connection.cancelled.set()
         with self._guard:
             running = tuple(self._running)
         for name in running:

@@ -79,8 +79,8 @@ class LeaseRefusedError(Exception):
 _ENDS: Sequence[tuple[type[Exception], grpc.StatusCode]] = (
     (LeaseRefusedError, Codes.INVALID_ARGUMENT),
     (StepTimeoutError, Codes.DEADLINE_EXCEEDED),
-    (CancelledError, Codes.CANCELLED),
     # Another worker, or this one later, may be able to.
+    (CancelledError, Codes.UNAVAILABLE),
     (DiskFullError, Codes.UNAVAILABLE),
     (EngineUnavailableError, Codes.UNAVAILABLE),
     (CacheCorruptError, Codes.UNAVAILABLE),

@@ -153,11 +153,14 @@ class Slot:
                 if session is None:
                     session = self._call(self._bots.CreateBotSession, self._new_session())
                 else:
+                    # Before the report: ``drain`` must not end a call that tells a result.
+                    busy = self._job is not None
                     session = self._call(
                         self._bots.UpdateBotSession,
                         bots_pb2.UpdateBotSessionRequest(
                             name=session.name, bot_session=self._report(session)
                         ),
+                        busy=busy,
                     )
                 failures = 0
             except grpc.FutureCancelledError:
@@ -219,9 +222,8 @@ class Slot:
             time.sleep(seconds)
 
     def _call(
-        self, method: Callable[..., bots_pb2.BotSession], request: object
+        self, method: Callable[..., bots_pb2.BotSession], request: object, *, busy: bool = False
     ) -> bots_pb2.BotSession:
-        busy = self._job is not None
         future = method.future(  # type: ignore[attr-defined]
             request,
             timeout=_CALL_SECONDS if busy else POLL_SECONDS,
