@@ -63,7 +63,7 @@ def test_commands_side_by_side_make_the_tree_once_and_leave_nothing(
         (scratch / "tree" / MAKEFILE).parent.mkdir(parents=True)
 
     monkeypatch.setattr(module, "_unpack", unpack)
-    monkeypatch.setattr(module.Downloads, "is_intact", lambda *_: True)
+    monkeypatch.setattr("toolchain.images.downloads.Downloads.is_intact", lambda *_: True)
     monkeypatch.setattr(
         module,
         "_is_pinned",

@@ -46,6 +46,7 @@ class Capture:
         """
         said = time.monotonic()
         log = _Log(self.log)
+        ended: tuple[type[Exception], ...] = (OSError, *self.gone)
         try:
             for output, errors in stream:
                 chunk = (output or b"") + (errors or b"")
@@ -57,7 +58,7 @@ class Capture:
                     said = time.monotonic()
                     lines = readable_lines(chunk)
                     self.progress(lines[-1] if lines else "")
-        except (OSError, *self.gone):
+        except ended:
             # The command has gone, or its pipe has: whoever waits for it tells.
             return
         finally:
