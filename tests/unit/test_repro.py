@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.unit.actions_support import P, RecordingReporter, make_layout
 from toolchain.actions import OutputOf, Step, Store
-from toolchain.errors import NotReproducibleError, StepFailedError, UsageError
+from toolchain.errors import NotReproducibleError, StepFailedError, StepTimeoutError, UsageError
 from toolchain.firmware.archive import members
 from toolchain.host_tools.pinned_tree import PinnedTree
 from toolchain.host_tools.tools import HostTools, Tool
@@ -236,6 +236,8 @@ def test_a_section_that_one_build_lacks_is_named(tmp_path: Path) -> None:
     [
         (b"a\nb\n", b"a\nc\n", 'line 2: "b" and "c"'),
         (b"a\n", b"a\nb\n", "the end: 1 and 2 lines"),
+        (b"a\nb\n", b"a\r\nb\r\n", "byte 0x1: 4 and 6 bytes long"),
+        (b"a\nb", b"a\nb\n", "byte 0x3: 3 and 4 bytes long"),
         (b"\xff\x01", b"\xff\x02", "byte 0x1: 2 and 2 bytes long"),
         (b"\xff", b"\xff\x02", "byte 0x1: 1 and 2 bytes long"),
         (b"\x7fELF", b"\x7fELF\xff", "byte 0x4: 4 and 5 bytes long"),
@@ -423,6 +425,33 @@ def test_a_step_that_fails_in_a_varied_build_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError, match="step 'first' failed with exit code 3") as failure:
         place.run(recipe, Conditions(), "image:1")
     assert "alas" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "script", "error", "said"),
+    [
+        (Conditions(make_shell="/no/shell"), "true", StepFailedError, "/no/shell"),
+        (Conditions(), "exec sleep 60", StepTimeoutError, "longer than 1 s"),
+    ],
+)
+def test_a_varied_build_that_cannot_begin_or_end_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    conditions: Conditions,
+    script: str,
+    error: type[Exception],
+    said: str,
+) -> None:
+    monkeypatch.setattr(places, "_MOST_SECONDS", 1)
+    monkeypatch.setattr(places, "_changes", lambda *_: [])
+    step = dataclasses.replace(_FIRST, arguments=("/bin/sh", "-c", script))
+    recipe = make_recipe([step], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    write_lists(recipe)
+    layout = make_layout(tmp_path)
+    layout.cache.mkdir()
+    with pytest.raises(error, match=said):
+        HostPlace(layout, cast(HostTools, _Tools(tmp_path))).run(recipe, conditions, "image:1")
+    assert list(layout.cache.iterdir()) == []
 
 
 def test_a_tmpfs_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from toolchain.actions.failure import readable_lines
 from toolchain.disk import free_bytes
-from toolchain.errors import StepFailedError
+from toolchain.errors import StepFailedError, StepTimeoutError
 from toolchain.repro.recipe import Places, Recipe, script, write_lists
 from toolchain.repro.variations import Conditions, processors
 
@@ -62,7 +62,8 @@ class Place(Protocol):
             library_sources: what the library is made of; empty for all.
 
         Raises:
-            StepFailedError: a command failed.
+            StepFailedError: a command failed, or none could be started.
+            StepTimeoutError: it took too long.
         """
 
 
@@ -180,6 +181,14 @@ def _failed(code: int, output: bytes) -> StepFailedError:
     )
 
 
+def _too_long() -> StepTimeoutError:
+    return StepTimeoutError(
+        f"a varied build ran longer than {_MOST_SECONDS} s and was ended",
+        why="this machine may be busy with something else",
+        next_step="run it again when it is not",
+    )
+
+
 class HostPlace:
     """Runs each recipe on this machine itself, with its tools.
 
@@ -229,22 +238,31 @@ class HostPlace:
         environment = {**conditions.environment, "PATH": self._tools.path}
         command = [*changes, conditions.make_shell, "-c", text]
         allowed = sorted(os.sched_getaffinity(0))
-        process = subprocess.Popen(
-            command,
-            cwd="/",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StepFailedError(
+                f"a varied build cannot begin: {command[0]}: {os.strerror(error.errno or 0)}",
+                next_step="install that program, or name the other variations with --vary",
+            ) from error
         if conditions.cpus:
             os.sched_setaffinity(process.pid, allowed[: conditions.cpus])
         try:
             output.write(process.communicate(timeout=_MOST_SECONDS)[0])
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise _too_long() from error
             raise
         return process.returncode
 
