@@ -10,14 +10,22 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
+from unittest.mock import MagicMock
 
 import pytest
+import requests.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.actions_support import P, RecordingReporter, make_layout
 from toolchain.actions import OutputOf, Step, Store
-from toolchain.errors import NotReproducibleError, StepFailedError, StepTimeoutError, UsageError
+from toolchain.errors import (
+    EngineUnavailableError,
+    NotReproducibleError,
+    StepFailedError,
+    StepTimeoutError,
+    UsageError,
+)
 from toolchain.firmware.archive import members
 from toolchain.host_tools.pinned_tree import PinnedTree
 from toolchain.host_tools.tools import HostTools, Tool
@@ -27,7 +35,7 @@ from toolchain.repro import places
 from toolchain.repro.bench import Bench
 from toolchain.repro.elf_difference import Place, differences
 from toolchain.repro.matrix import Difference, Reproduction, Row, find_extent
-from toolchain.repro.places import HostPlace, Made
+from toolchain.repro.places import ContainerPlace, HostPlace, Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (
     VARIATIONS,
@@ -452,6 +460,21 @@ def test_a_varied_build_that_cannot_begin_or_end_is_told(
     with pytest.raises(error, match=said):
         HostPlace(layout, cast(HostTools, _Tools(tmp_path))).run(recipe, conditions, "image:1")
     assert list(layout.cache.iterdir()) == []
+
+
+def test_a_container_that_takes_too_long_is_told_and_removed(tmp_path: Path) -> None:
+    recipe = make_recipe([_FIRST], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    engine = MagicMock()
+    container = engine.client.containers.create.return_value
+    container.wait.side_effect = requests.exceptions.ConnectionError("Read timed out.")
+    container_place = ContainerPlace(engine, b"")
+    with pytest.MonkeyPatch.context() as now:
+        now.setattr(places, "_MOST_SECONDS", 0)
+        with pytest.raises(StepTimeoutError, match="longer than"):
+            container_place.run(recipe, Conditions(), "image:1")
+    container.remove.assert_called_once_with(force=True, v=True)
+    with pytest.raises(EngineUnavailableError, match="Read timed out"):
+        container_place.run(recipe, Conditions(), "image:1")
 
 
 def test_a_tmpfs_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from toolchain.actions.failure import readable_lines
 from toolchain.disk import free_bytes
-from toolchain.errors import StepFailedError, StepTimeoutError
+from toolchain.errors import EngineUnavailableError, StepFailedError, StepTimeoutError
 from toolchain.repro.recipe import Places, Recipe, script, write_lists
 from toolchain.repro.variations import Conditions, processors
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _CLOCK = "clock.so"
 _MOST_SECONDS = 1800
 _LINES_SHOWN = 20
+_TIMER_SLACK_SECONDS = 0.1
 _TMPFS_BYTES = 1 << 30
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a random name
 _NEEDED_BYTES = 512 << 20
@@ -64,6 +66,7 @@ class Place(Protocol):
         Raises:
             StepFailedError: a command failed, or none could be started.
             StepTimeoutError: it took too long.
+            EngineUnavailableError: the engine stopped answering.
         """
 
 
@@ -106,7 +109,7 @@ class ContainerPlace:
         try:
             container.put_archive("/", _folders())
             container.start()
-            code = container.wait(timeout=_MOST_SECONDS)["StatusCode"]
+            code = _waited_for(container)
             if code:
                 raise _failed(code, container.logs())
             stream, _ = container.get_archive("/result")
@@ -142,6 +145,22 @@ class ContainerPlace:
             init=True,
             use_config_proxy=False,
         )
+
+
+def _waited_for(container: Any) -> int:
+    """Return the exit code of a container."""
+    import requests.exceptions
+
+    deadline = time.monotonic() + _MOST_SECONDS
+    try:
+        return int(container.wait(timeout=_MOST_SECONDS)["StatusCode"])
+    except requests.exceptions.RequestException as error:
+        # The system's timer may fire some milliseconds early.
+        if time.monotonic() >= deadline - _TIMER_SLACK_SECONDS:
+            raise _too_long() from error
+        raise EngineUnavailableError(
+            f"the Docker Engine does not answer: {error}", next_step="look at it with: docker info"
+        ) from error
 
 
 def _folders() -> bytes:
