@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+_POLL_SECONDS = 0.1
 
 
 def try_exclusive(file: int | IO[str]) -> bool:
@@ -35,11 +40,25 @@ def is_held(descriptor: int) -> bool:
 
 
 def is_still(path: Path, descriptor: int) -> bool:
-    """Return whether ``path`` is the file that ``descriptor`` has open.
-
-    Whoever removes lock files may have removed it while its lock was waited for.
-    """
+    """Return whether an open file is what ``path`` names: others may have removed it meanwhile."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of the file ``path``, which is made and stays, for as long as the block runs.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        # Not by a call that blocks: a signal just before it would be noticed after it only.
+        while not try_exclusive(descriptor):
+            time.sleep(_POLL_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)

@@ -313,13 +313,14 @@ def test_steps_run_again_after_their_results_went(tmp_path: Path) -> None:
         ("1.5 gb", 15 * 10**8),
         ("20M", 20 * MB),
         ("2 TB", 2 * 10**12),
+        ("123B", 123),
     ],
 )
 def test_the_bound_is_a_size(text: str, size: int | None) -> None:
     assert cache_limit({LIMIT_VARIABLE: text}) == size
 
 
-@pytest.mark.parametrize("text", ["much", "-1", "5 XB", "GB", "1 2"])
+@pytest.mark.parametrize("text", ["much", "-1", "5 XB", "GB", "1 2", "9" * 400])
 def test_what_is_no_size_is_told(text: str) -> None:
     with pytest.raises(UsageError, match=LIMIT_VARIABLE):
         cache_limit({LIMIT_VARIABLE: text})

@@ -72,6 +72,12 @@ def _with(key: str, value: object) -> Callable[[bytes], bytes]:
         _with("outputs", [{"path": "a/b", "sha256": "0" * 64, "size_bytes": True}]),
         _with("outputs", []),
         _with("seconds", "soon"),
+        _with("seconds", 10**400),
+        _with("seconds", float("nan")),
+        _with("seconds", float("inf")),
+        _with("seconds", -1),
+        _with("made_by", {"engine": 1, "isolated": True, "pinned": True}),
+        _with("made_by", {"engine": "docker", "isolated": "yes", "pinned": True}),
     ],
 )
 def test_an_entry_that_makes_no_sense_is_a_reported_miss(
@@ -156,6 +162,15 @@ def test_a_record_that_makes_no_sense_is_none(tmp_path: Path, poison: bytes) -> 
     history = History(tmp_path, tmp_path / "project")
     history.remember(prepare_action(_STEP, {}), 2.0)
     history.path("build").write_bytes(poison)
+    assert history.last("build") is None
+
+
+@pytest.mark.parametrize("seconds", ["soon", None, float("nan"), 10**400])
+def test_a_record_of_no_duration_is_none(tmp_path: Path, seconds: object) -> None:
+    history = History(tmp_path, tmp_path / "project")
+    history.remember(prepare_action(_STEP, {}), 2.0)
+    path = history.path("build")
+    path.write_bytes(_with("seconds", seconds)(path.read_bytes()))
     assert history.last("build") is None
 
 

@@ -15,7 +15,7 @@ from toolchain.actions.action_cache import ActionCache, ActionResult
 from toolchain.actions.exchange import Exchanged, export_results, import_results
 from toolchain.actions.store import Store
 from toolchain.digest import Digest
-from toolchain.errors import UsageError
+from toolchain.errors import CacheCorruptError, UsageError
 
 OUTPUTS = (P("a"), P("d/b"))
 
@@ -154,6 +154,28 @@ def test_an_export_that_fails_leaves_nothing(
     with pytest.raises(OSError, match="Input/output"):
         one.export_to(export)
     assert [path.name for path in export.parent.iterdir()] == ["one"]
+
+
+def test_an_export_that_cannot_be_added_to_is_told_once(one: Machine, export: Path) -> None:
+    one.add("first")
+    one.export_to(export)
+    shutil.rmtree(export / "cas")
+    (export / "cas").touch()
+    with pytest.raises(CacheCorruptError, match=str(export)):
+        one.export_to(export)
+    assert one.said == []
+
+
+def test_an_output_of_another_length_is_not_even_read(
+    one: Machine, other: Machine, export: Path
+) -> None:
+    one.add("first")
+    one.export_to(export)
+    large = blob(export, b"first a")
+    large.chmod(0o600)
+    os.truncate(large, 1 << 40)
+    assert other.import_from(export).refused == 1
+    assert "should be" in other.said[0]
 
 
 def test_a_result_whose_outputs_have_gone_is_left_out(one: Machine, export: Path) -> None:

@@ -36,6 +36,12 @@ def test_errors_are_shown_though_much_else_follows_them() -> None:
     assert lines[-2:] == ["    line 99", "    reason"]
 
 
+def test_half_a_character_in_the_commands_words_is_shown_as_a_question_mark() -> None:
+    error = _failure(27, json.dumps({**_TEXTS, "what": "the tensor \ud800"}).encode())
+    assert isinstance(error, UnsupportedModelError)
+    assert error.what == "the tensor ?"
+
+
 def test_an_unsupported_model_is_told_in_the_commands_words() -> None:
     error = _failure(27, b"a warning\n" + json.dumps(_TEXTS).encode() + b"\n")
     assert isinstance(error, UnsupportedModelError)

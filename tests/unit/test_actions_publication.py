@@ -52,6 +52,13 @@ def test_the_folder_holds_exactly_the_files(place: _Place) -> None:
     assert place.found() == {"board/b": b"3", "board/c/d": b"4"}
 
 
+def test_a_number_that_no_process_has_is_of_none_that_runs(place: _Place) -> None:
+    left = place.folder.with_name(f".{place.folder.name}.{10**20}.new")
+    left.mkdir(parents=True)
+    assert place.publish(a=b"1")
+    assert not left.exists()
+
+
 def test_nothing_is_written_when_nothing_changed(place: _Place) -> None:
     place.publish(a=b"1", b__c=b"2")
     paths = [place.folder.parent, place.folder, *place.folder.rglob("*")]

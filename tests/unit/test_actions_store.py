@@ -67,11 +67,13 @@ def test_changing_a_source_in_place_does_not_reach_the_store(store: Store, tmp_p
     assert store.get(digest) == b"content"
 
 
-def test_a_missing_blob(store: Store, reports: list[str]) -> None:
+def test_a_missing_blob(store: Store, reports: list[str], tmp_path: Path) -> None:
     digest = Digest.of_bytes(b"nothing")
     assert not store.contains(digest)
-    with pytest.raises(CacheCorruptError):
+    with pytest.raises(CacheCorruptError, match="has gone"):
         store.get(digest)
+    with pytest.raises(CacheCorruptError, match="has gone"):
+        store.copy_to(digest, tmp_path / "copy")
     assert reports == []
 
 

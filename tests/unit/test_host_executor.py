@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import stat
 import threading
 import time
@@ -171,6 +172,21 @@ def test_what_a_command_left_running_is_ended(bench: _Bench, tmp_path: Path) -> 
     script = 'sleep 600 & echo $! > "$FILE"; echo 1 > /out/out'
     assert bench.run(_with(shell("step", script), pid)) == b"1\n"
     assert not _alive(int(pid.read_text()))
+
+
+def test_what_left_the_process_group_is_not_waited_for(
+    bench: _Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolchain.actions.host_executor._DRAIN_SECONDS", 0.1)
+    pid = tmp_path / "pid"
+    script = "setsid sh -c 'echo $$ > \"$FILE\"; exec sleep 30' & "
+    script += 'while ! [ -s "$FILE" ]; do sleep 0.01; done; echo 1 > /out/out'
+    begun = time.monotonic()
+    try:
+        assert bench.run(_with(shell("step", script), pid)) == b"1\n"
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert time.monotonic() - begun < 20
 
 
 def test_cancelling_ends_what_runs_and_starts_nothing_more(bench: _Bench, tmp_path: Path) -> None:

@@ -210,6 +210,40 @@ def test_a_report_of_something_else_is_found(
     assert name in refusal(with_member(release, name, changed), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("simulation.json", ("inferences", 3, "x_bits"), 0x7F80_0000),
+        ("simulation.json", ("inferences", 3, "x_bits"), 1 << 32),
+        ("simulation.json", ("inferences", 3, "x_bits"), "1"),
+        ("simulation.json", ("inferences", 3, "raw_out"), 10**400),
+        ("simulation.json", ("inferences",), {"a": 1}),
+        ("verify.json", ("test",), [1]),
+        ("verify.json", ("test", "judge"), "half a character: \ud800"),
+        ("verify.json", ("test", "cases"), 1),
+    ],
+)
+def test_a_report_that_cannot_be_compared_is_found(
+    release: Files, tmp_path: Path, name: str, place: tuple[str | int, ...], value: object
+) -> None:
+    document = json.loads(members(release)[name])
+    inner = document
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    changed = with_member(release, name, json.dumps(document).encode())
+    assert "simulation.json" in refusal(changed, tmp_path)
+
+
+def test_how_far_an_output_may_be_from_the_reference_is_not_the_reports_to_say(
+    release: Files, tmp_path: Path
+) -> None:
+    document = json.loads(members(release)["verify.json"])
+    document["test"] |= {"largest_difference": 50, "allowed_difference": 60}
+    changed = with_member(release, "verify.json", json.dumps(document).encode())
+    assert "an output is 50 from the reference" in refusal(changed, tmp_path)
+
+
 @pytest.mark.parametrize("name", [SUMS, MANIFEST, PROVENANCE, SBOM, ARCHIVE])
 def test_a_file_that_is_missing_is_named(release: Files, tmp_path: Path, name: str) -> None:
     assert name in refusal({key: release[key] for key in release if key != name}, tmp_path)

@@ -469,6 +469,11 @@ def test_the_version_is_what_git_says_of_the_checkout(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     assert chosen_version(tmp_path / "inner", "") == "0"
     assert chosen_version(tmp_path, "2.0-rc1") == "2.0-rc1"
+    git(tmp_path, "tag", "release/2")
+    with pytest.raises(
+        UsageError, match=r"git calls this checkout 'release/2'(?s:.*)give one with --version"
+    ):
+        chosen_version(tmp_path, "")
 
 
 @pytest.mark.parametrize("version", ["../1", "-1", "a b", "1\n", "é", "x" * 65])

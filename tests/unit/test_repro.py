@@ -10,17 +10,26 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
+from unittest.mock import MagicMock
 
 import pytest
+import requests.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.actions_support import P, RecordingReporter, make_layout
 from toolchain.actions import OutputOf, Step, Store
 from toolchain.errors import (
+<<<<<<< HEAD
     FirmwareInvalidError,
     NotReproducibleError,
     StepFailedError,
+=======
+    EngineUnavailableError,
+    NotReproducibleError,
+    StepFailedError,
+    StepTimeoutError,
+>>>>>>> wip/act
     UsageError,
 )
 from toolchain.firmware.archive import members
@@ -32,7 +41,7 @@ from toolchain.repro import places
 from toolchain.repro.bench import Bench, _has_members
 from toolchain.repro.elf_difference import Place, differences
 from toolchain.repro.matrix import Difference, Reproduction, Row, find_extent
-from toolchain.repro.places import HostPlace, Made
+from toolchain.repro.places import ContainerPlace, HostPlace, Made
 from toolchain.repro.recipe import Places, Recipe, make_recipe, script, write_lists
 from toolchain.repro.variations import (
     VARIATIONS,
@@ -256,6 +265,8 @@ def test_a_section_that_one_build_lacks_is_named(tmp_path: Path) -> None:
     [
         (b"a\nb\n", b"a\nc\n", 'line 2: "b" and "c"'),
         (b"a\n", b"a\nb\n", "the end: 1 and 2 lines"),
+        (b"a\nb\n", b"a\r\nb\r\n", "byte 0x1: 4 and 6 bytes long"),
+        (b"a\nb", b"a\nb\n", "byte 0x3: 3 and 4 bytes long"),
         (b"\xff\x01", b"\xff\x02", "byte 0x1: 2 and 2 bytes long"),
         (b"\xff", b"\xff\x02", "byte 0x1: 1 and 2 bytes long"),
         (b"\x7fELF", b"\x7fELF\xff", "byte 0x4: 4 and 5 bytes long"),
@@ -443,6 +454,48 @@ def test_a_step_that_fails_in_a_varied_build_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError, match="step 'first' failed with exit code 3") as failure:
         place.run(recipe, Conditions(), "image:1")
     assert "alas" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "script", "error", "said"),
+    [
+        (Conditions(make_shell="/no/shell"), "true", StepFailedError, "/no/shell"),
+        (Conditions(), "exec sleep 60", StepTimeoutError, "longer than 1 s"),
+    ],
+)
+def test_a_varied_build_that_cannot_begin_or_end_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    conditions: Conditions,
+    script: str,
+    error: type[Exception],
+    said: str,
+) -> None:
+    monkeypatch.setattr(places, "_MOST_SECONDS", 1)
+    monkeypatch.setattr(places, "_changes", lambda *_: [])
+    step = dataclasses.replace(_FIRST, arguments=("/bin/sh", "-c", script))
+    recipe = make_recipe([step], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    write_lists(recipe)
+    layout = make_layout(tmp_path)
+    layout.cache.mkdir()
+    with pytest.raises(error, match=said):
+        HostPlace(layout, cast(HostTools, _Tools(tmp_path))).run(recipe, conditions, "image:1")
+    assert list(layout.cache.iterdir()) == []
+
+
+def test_a_container_that_takes_too_long_is_told_and_removed(tmp_path: Path) -> None:
+    recipe = make_recipe([_FIRST], {}, Store(tmp_path / "cas"), tmp_path / "recipe")
+    engine = MagicMock()
+    container = engine.client.containers.create.return_value
+    container.wait.side_effect = requests.exceptions.ConnectionError("Read timed out.")
+    container_place = ContainerPlace(engine, b"")
+    with pytest.MonkeyPatch.context() as now:
+        now.setattr(places, "_MOST_SECONDS", 0)
+        with pytest.raises(StepTimeoutError, match="longer than"):
+            container_place.run(recipe, Conditions(), "image:1")
+    container.remove.assert_called_once_with(force=True, v=True)
+    with pytest.raises(EngineUnavailableError, match="Read timed out"):
+        container_place.run(recipe, Conditions(), "image:1")
 
 
 def test_a_tmpfs_without_room_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

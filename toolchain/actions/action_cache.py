@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from toolchain.actions.model import IN_DOCKER, Maker
 from toolchain.actions.store import Store
@@ -18,6 +19,7 @@ from toolchain.files import write_atomically
 
 SCHEMA = "tinyml-toolchain/action-result/1"
 _USE_SECONDS = 3600
+_MOST_SECONDS = 10**9
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,33 @@ def decode_result(data: bytes) -> tuple[Digest, ActionResult]:
     if document["schema"] != SCHEMA:
         raise ValueError("another schema")
     outputs = {PurePosixPath(item["path"]): _digest(item) for item in document["outputs"]}
-    made_by = Maker(**document["made_by"]) if "made_by" in document else IN_DOCKER
-    result = ActionResult(outputs, float(document["seconds"]), made_by)
+    made_by = _maker(document["made_by"]) if "made_by" in document else IN_DOCKER
+    result = ActionResult(outputs, seconds_of(document["seconds"]), made_by)
     return _digest(document["action"]), result
+
+
+def seconds_of(value: object) -> float:
+    """Return a duration that a document tells.
+
+    Raises:
+        ValueError, TypeError: it is none that a run can have taken.
+    """
+    if not isinstance(value, int | float):
+        raise TypeError("not a duration")
+    # NaN is in no range, and an integer may be beyond what a float can hold.
+    if not 0 <= value <= _MOST_SECONDS:
+        raise ValueError("not a duration")
+    return float(value)
+
+
+def _maker(item: Mapping[str, Any]) -> Maker:
+    maker = Maker(**item)
+    texts = (maker.engine, maker.server, maker.worker)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("not a maker")
+    if not isinstance(maker.isolated, bool) or not isinstance(maker.pinned, bool):
+        raise TypeError("not a maker")
+    return maker
 
 
 def _digest(item: Mapping[str, object]) -> Digest:

@@ -39,8 +39,8 @@ _BLOCK_BYTES = 512
 _TARGET = 0.8
 """What is left of the bound after something had to go, so that not every run has to look."""
 
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?B?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_SIZE = re.compile(r"([0-9]{1,30}(?:\.[0-9]+)?) ?([KMGT]?B?)", re.IGNORECASE)
 _TALLY_SCHEMA = "tinyml-toolchain/cache-tally/1"
 
 
@@ -61,8 +61,8 @@ def cache_limit(environ: Mapping[str, str] = os.environ) -> int | None:
             f"{LIMIT_VARIABLE} cannot be '{text}'",
             next_step="give it a size, such as 10GB or 500 MB, or none",
         )
-    unit = match[2].upper()
-    return int(float(match[1]) * _UNITS[unit if unit in _UNITS else f"{unit}B"])
+    unit = match[2].upper().removesuffix("B")
+    return int(float(match[1]) * _UNITS[unit])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from toolchain.actions.failure import readable_lines
 from toolchain.layout import Layout
@@ -38,29 +39,31 @@ class Capture:
     failure: OSError | None = None
 
     def read(self, stream: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-        """Take chunks of both outputs until the end; never raises, since it runs in a thread."""
-        written, said = 0, time.monotonic()
+        """Take chunks of both outputs until the end; never raises, since it runs in a thread.
+
+        Where the log cannot be written the rest is taken all the same: a command whose pipe nobody
+        reads would wait until its time is over.
+        """
+        said = time.monotonic()
+        log = _Log(self.log)
+        ended: tuple[type[Exception], ...] = (OSError, *self.gone)
         try:
-            with self.log.open("wb") as log:
-                for output, errors in stream:
-                    chunk = (output or b"") + (errors or b"")
-                    _keep_tail(self.both, chunk)
-                    if errors:
-                        _keep_tail(self.errors, errors)
-                    if written < LOG_LIMIT_BYTES:
-                        log.write(chunk)
-                        if written + len(chunk) >= LOG_LIMIT_BYTES:
-                            log.write(b"\n[the log is cut here: it grew too long]\n")
-                    written += len(chunk)
-                    if time.monotonic() - said > _PROGRESS_SECONDS:
-                        said = time.monotonic()
-                        lines = readable_lines(chunk)
-                        self.progress(lines[-1] if lines else "")
-        except OSError as error:
-            if not isinstance(error, self.gone):
-                self.failure = error
-        except self.gone:
+            for output, errors in stream:
+                chunk = (output or b"") + (errors or b"")
+                _keep_tail(self.both, chunk)
+                if errors:
+                    _keep_tail(self.errors, errors)
+                log.write(chunk)
+                if time.monotonic() - said > _PROGRESS_SECONDS:
+                    said = time.monotonic()
+                    lines = readable_lines(chunk)
+                    self.progress(lines[-1] if lines else "")
+        except ended:
+            # The command has gone, or its pipe has: whoever waits for it tells.
             return
+        finally:
+            log.close()
+            self.failure = log.failure
 
     def tail(self) -> bytes:
         """Return the end of both streams."""
@@ -69,6 +72,39 @@ class Capture:
     def error_tail(self) -> bytes:
         """Return the end of standard error."""
         return b"".join(self.errors)
+
+
+class _Log:
+    """A file of limited length; what goes wrong with it is kept and not raised."""
+
+    def __init__(self, path: Path) -> None:
+        self.failure: OSError | None = None
+        self._written = 0
+        self._file: BinaryIO | None = None
+        try:
+            self._file = path.open("wb")
+        except OSError as error:
+            self.failure = error
+
+    def write(self, chunk: bytes) -> None:
+        if self._file is None or self._written >= LOG_LIMIT_BYTES:
+            return
+        self._written += len(chunk)
+        try:
+            self._file.write(chunk)
+            if self._written >= LOG_LIMIT_BYTES:
+                self._file.write(b"\n[the log is cut here: it grew too long]\n")
+        except OSError as error:
+            self.failure = error
+            self.close()
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        try:
+            if file is not None:
+                file.close()
+        except OSError as error:
+            self.failure = self.failure or error
 
 
 def _keep_tail(tail: deque[bytes], chunk: bytes) -> None:
@@ -95,7 +131,10 @@ def keep_log(source: Path, log: Path) -> None:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         temporary = log.with_name(f".{log.name}.{os.getpid()}")
-        shutil.copyfile(source, temporary)
-        temporary.replace(log)
+        try:
+            shutil.copyfile(source, temporary)
+            temporary.replace(log)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError:
         return

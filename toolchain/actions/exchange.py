@@ -82,7 +82,7 @@ def export_results(
     Raises:
         UsageError: ``folder`` is something else.
         DiskFullError: there is no room.
-        OSError: it cannot be written.
+        CacheCorruptError, OSError: it cannot be written.
     """
     if folder.is_symlink() or (folder.exists() and not _is_export(folder)):
         raise UsageError(
@@ -125,20 +125,18 @@ def _write(
             refused += 1
             continue
         data = encode_result(action, ActionResult(result.outputs, 0.0))
-        try:
-            if _holds(destination, data) and all(map(target.contains, result.outputs.values())):
-                known += 1
-                continue
-            for digest in result.outputs.values():
-                if not target.contains(digest):
-                    if not store.contains(digest):
-                        raise CacheCorruptError(f"its output {digest} is not in the cache")
-                    target.put_file(store.path(digest))
-                    copied += digest.size_bytes
-        except CacheCorruptError as error:
-            report(f"{path} was left out: {error.what}")
+        lacking = [each for each in result.outputs.values() if not target.contains(each)]
+        if not lacking and _holds(destination, data):
+            known += 1
+            continue
+        problem = _unusable_output(store, lacking)
+        if problem:
+            report(f"{path} was left out: {problem}")
             refused += 1
             continue
+        for digest in lacking:
+            target.put_file(store.path(digest))
+            copied += digest.size_bytes
         write_atomically(destination, data)
         os.utime(destination, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH))
         results += 1
@@ -147,6 +145,17 @@ def _write(
         os.utime(folder / _FORMAT_FILE, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH))
     remove_tree(target.temporary)
     return Exchanged(results, known, refused, copied)
+
+
+def _unusable_output(store: Store, outputs: Collection[Digest]) -> str:
+    """Return which output the cache does not have; empty when it has all."""
+    try:
+        for digest in outputs:
+            if not store.contains(digest):
+                return f"its output {digest} is not in the cache"
+    except CacheCorruptError as error:
+        return error.what
+    return ""
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -219,8 +228,14 @@ def _take(blobs: Path, result: ActionResult, store: Store) -> int:
         if store.contains(digest):
             continue
         path = source.path(digest)
-        if not stat.S_ISREG(path.lstat().st_mode):
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"its output {output} is no regular file")
+        # Looked at first, so that no file fills the disk before it is found to be another one.
+        if status.st_size != digest.size_bytes:
+            raise ValueError(
+                f"{path.name} has {status.st_size} bytes and should be {digest.size_bytes} long"
+            )
         store.put_file(path, expected=digest)
         copied += digest.size_bytes
     return copied

@@ -94,5 +94,7 @@ def _refusal(error_output: bytes) -> ToolchainError | None:
         return None
     if not all(isinstance(text, str) for text in texts):
         return None
-    what, why, next_step = ("\n".join(readable_lines(text.encode())) for text in texts)
+    what, why, next_step = (
+        "\n".join(readable_lines(text.encode(errors="replace"))) for text in texts
+    )
     return error(what, why=why, next_step=next_step)

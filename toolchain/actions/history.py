@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from toolchain.actions.action import PreparedAction
+from toolchain.actions.action_cache import seconds_of
 from toolchain.files import write_atomically
 
 SCHEMA = "tinyml-toolchain/last-step/1"
@@ -80,6 +81,7 @@ class History:
             if document.pop("schema") != SCHEMA or document.pop("step") != step:
                 return None
             last = LastStep(**document)
+            seconds_of(last.seconds)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return (

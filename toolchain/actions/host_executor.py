@@ -49,6 +49,7 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./@+-]+")
 # A place of the sandbox where a path begins: not inside another path.
 _PLACE = r"(?<![A-Za-z0-9_./-]){}(?![A-Za-z0-9_.-])"
 _PAUSE_SECONDS = 0.02
+_DRAIN_SECONDS = 10
 
 
 class HostExecutor:
@@ -189,7 +190,8 @@ class HostExecutor:
                 self._running.discard(process)
                 _kill(process)
             code = process.wait()
-            reader.join()
+            # Not for ever: what left the process group may have the pipes open still.
+            reader.join(_DRAIN_SECONDS)
         if self._cancelled:
             raise CancelledError(f"step '{step.name}' was stopped; nothing of it is left")
         if not ended:

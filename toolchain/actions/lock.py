@@ -15,7 +15,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,8 +57,10 @@ def project_lock(layout: Layout, reporter: Reporter) -> Iterator[None]:
     descriptor = _acquire(path, reporter)
     _held.add(path)
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _who_we_are(), 0)
+        # It only serves to explain: a full disk must not keep from what writes nothing.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, _who_we_are(), 0)
         with _using(layout):
             yield
     finally:
@@ -110,6 +112,10 @@ def _acquire(path: Path, reporter: Reporter) -> int:
                     reporter.note(f"waiting for {_holder(descriptor)} to finish with this project")
                     said = True
                 time.sleep(_POLL_SECONDS)
+<<<<<<< HEAD
+=======
+            # Whoever cleans the cache may have removed the file while we waited for it.
+>>>>>>> wip/act
             if is_still(path, descriptor):
                 return descriptor
         except KeyboardInterrupt:

@@ -169,6 +169,7 @@ class Runner:
         Raises:
             StepGraphError: the steps do not form a graph.
             CancelledError: interrupted or terminated; containers and scratch are gone.
+            ToolchainError: executor, image or shared cache cannot be had: no step can run then.
         """
         run = _Run({step.name: step for step in steps}, order(steps), goes_on=True)
         return self._run(run).failures
@@ -194,6 +195,7 @@ class Runner:
         Raises:
             StepGraphError: the steps do not form a graph.
             StepFailedError: an input cannot be read.
+            CacheCorruptError: a corrupt entry or blob cannot be removed.
         """
         by_name = {step.name: step for step in steps}
         known: dict[OutputOf, Digest] = {}

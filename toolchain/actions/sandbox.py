@@ -21,7 +21,7 @@ from toolchain.digest import Digest
 from toolchain.disk import MINIMUM_FREE_BYTES, require_space, space_checked
 from toolchain.errors import StepFailedError
 from toolchain.files import remove_tree
-from toolchain.flock import try_exclusive
+from toolchain.flock import is_still, try_exclusive
 
 _FOLDER_MODE = 0o555
 _LOCK_SUFFIX = ".lock"
@@ -205,10 +205,8 @@ def _try_lock(path: Path, *, create: bool) -> int | None:
     descriptor = os.open(path, flags, 0o600)
     try:
         # A sweep may have taken the new file for a dead one and removed it.
-        if try_exclusive(descriptor) and os.path.samestat(path.stat(), os.fstat(descriptor)):
+        if try_exclusive(descriptor) and is_still(path, descriptor):
             return descriptor
-    except FileNotFoundError:
-        pass
     except BaseException:
         os.close(descriptor)
         raise

@@ -89,6 +89,8 @@ class Store:
         path = self.path(digest)
         try:
             data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise _lost(path) from error
         except OSError as error:
             raise _unusable(path, error) from error
         if Digest.of_bytes(data) != digest:
@@ -219,6 +221,8 @@ class Store:
         path = self.path(digest)
         try:
             stream = path.open("rb")
+        except FileNotFoundError as error:
+            raise _lost(path) from error
         except OSError as error:
             raise _unusable(path, error) from error
         hasher = hashlib.sha256()

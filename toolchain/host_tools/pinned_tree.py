@@ -7,6 +7,7 @@ only if it has exactly the pinned files.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -20,6 +21,7 @@ from toolchain.digest import Digest
 from toolchain.disk import space_checked
 from toolchain.errors import DigestMismatchError, NetworkError, UnpinnedToolError
 from toolchain.files import remove_tree
+from toolchain.flock import exclusive
 from toolchain.images.downloads import Downloads
 from toolchain.layout import Layout
 from toolchain.pins import Pins, TflmPins
@@ -54,18 +56,23 @@ def tree_sha256(folder: Path, licence: Path) -> str:
     Left out are what make writes by default, and the Makefile, which is the project's.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or a folder in it is a symbolic link.
     """
     lines = [f"{Digest.of_file(licence / 'copyright').sha256}  copyright\n"]
     for path in _files(folder):
         name = PurePosixPath(path.relative_to(folder).as_posix())
         if name != MAKEFILE and not name.is_relative_to(_GENERATED):
             lines.append(f"{Digest.of_file(path).sha256}  {name}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    # A file's name need not be text.
+    return hashlib.sha256(os.fsencode("".join(sorted(lines)))).hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for root, _, names in os.walk(folder, onerror=_raise):
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        for name in folders:
+            # Its files would be seen by the compiler and not here; no pinned tree has one.
+            if Path(root, name).is_symlink():
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(Path(root, name)))
         yield from (Path(root, name) for name in names)
 
 
@@ -84,7 +91,8 @@ def pinned_tree(layout: Layout, pins: Pins, environ: Mapping[str, str] = os.envi
     """
     named = environ.get(TREE_VARIABLE)
     if named:
-        folder = Path(named).expanduser().absolute()
+        # Path.expanduser raises where there is no such user.
+        folder = Path(os.path.expanduser(named)).absolute()  # noqa: PTH111
         tree = PinnedTree(folder, _licence_of(folder))
         if not _is_pinned(tree, layout, pins):
             raise UnpinnedToolError(
@@ -130,20 +138,30 @@ def _make(
         _fetch_crate(pins.tflm, downloads, environ)
     with space_checked(layout.cache):
         place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = place.with_name(f".{place.name}.{os.getpid()}-{os.urandom(4).hex()}")
-        try:
-            _unpack(downloads.path(pins.tflm.digest), scratch)
-            shutil.copyfile(_makefile(layout), scratch / "tree" / MAKEFILE)
-            remove_tree(place)
-            scratch.rename(place)
-        finally:
-            remove_tree(scratch)
+        # Another checkout with this cache may be making it: what it has made is in use at once.
+        with exclusive(place.with_name(f"{place.name}.lock")):
+            if not _is_pinned(tree, layout, pins):
+                _put_in_place(downloads.path(pins.tflm.digest), place, layout)
     if not _is_pinned(tree, layout, pins):
         raise DigestMismatchError(
             f"the tree of the crate {pins.tflm.file_name} is not the pinned one",
             why="pins.toml names another content than the crate has",
             next_step="put [content] of pins.toml right",
         )
+
+
+def _put_in_place(crate: Path, place: Path, layout: Layout) -> None:
+    # Only who holds the lock writes here: whatever else there is was left by one who was killed.
+    for left in place.parent.glob(f".{place.name}.*"):
+        remove_tree(left)
+    scratch = place.with_name(f".{place.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        _unpack(crate, scratch)
+        shutil.copyfile(_makefile(layout), scratch / "tree" / MAKEFILE)
+        remove_tree(place)
+        scratch.rename(place)
+    finally:
+        remove_tree(scratch)
 
 
 def _unpack(crate: Path, scratch: Path) -> None:
@@ -181,7 +199,7 @@ def _fetch_crate(pin: TflmPins, downloads: Downloads, environ: Mapping[str, str]
         )
     index = site_settings(environ).cargo_index
     command = [cargo, "info", "--quiet", *(("--index", index) if index else ())]
-    home = Path(environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    home = Path(environ.get("CARGO_HOME") or os.path.expanduser("~/.cargo"))  # noqa: PTH111
     try:
         subprocess.run(
             [*command, f"{pin.crate}@{pin.version}"],
@@ -191,6 +209,13 @@ def _fetch_crate(pin: TflmPins, downloads: Downloads, environ: Mapping[str, str]
             timeout=_CARGO_SECONDS,
             check=True,
         )
+    except OSError as error:
+        raise UnpinnedToolError(
+            f"{cargo} cannot be run",
+            why=os.strerror(error.errno or 0),
+            next_step=f"install cargo anew, or let {TREE_VARIABLE} name a copy of the cross "
+            f"image's {IMAGE_TREE}",
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise NetworkError(f"cargo did not fetch {pin.file_name} in time") from error
     except subprocess.CalledProcessError as error:

@@ -20,6 +20,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,7 @@ class HostTools:
         self._environ = environ
         self._found: dict[Kind, Tool] = {}
         self._tree: PinnedTree | None = None
+        self._guard = threading.Lock()
 
     @property
     def path(self) -> str:
@@ -141,10 +143,11 @@ class HostTools:
         )
 
     def tree(self) -> PinnedTree:
-        """Return the pinned TFLM tree; see ``pinned_tree``."""
-        if self._tree is None:
-            self._tree = pinned_tree(self._layout, self._pins, self._environ)
-        return self._tree
+        """Return the pinned TFLM tree; see ``pinned_tree``. May be called from several threads."""
+        with self._guard:
+            if self._tree is None:
+                self._tree = pinned_tree(self._layout, self._pins, self._environ)
+            return self._tree
 
     def _compiler(self, kind: Kind) -> Tool:
         found = compiler_content(_COMPILERS[kind], self.path)
@@ -171,9 +174,15 @@ class HostTools:
                 check=True,
             )
             answer = json.loads(done.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            packages = {normalised(name): version for name, version in answer["packages"].items()}
+            python = str(answer["python"])
+        except (OSError, subprocess.SubprocessError) as error:
             raise UnpinnedToolError(f"{program} cannot be run", why=str(error)) from error
-        packages = {normalised(name): version for name, version in answer["packages"].items()}
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise UnpinnedToolError(
+                f"{program} does not answer as a Python does",
+                next_step=f"let {PYTHON_VARIABLE} name one with the packages of {TRAIN_LOCK}",
+            ) from error
         if _MAIN_PACKAGE not in packages and "tensorflow" not in packages:
             raise UnpinnedToolError(
                 f"the Python {program} has no TensorFlow",
@@ -182,13 +191,14 @@ class HostTools:
         system = _suite()
         described = {**answer, "packages": packages, "system": system, "on": platform.machine()}
         fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-        differs = self._python_differs(answer["python"], packages, system)
-        return Tool("train", program, f"Python {answer['python']}", fingerprint, differs)
+        differs = self._python_differs(python, packages, system)
+        return Tool("train", program, f"Python {python}", fingerprint, differs)
 
     def _python_program(self) -> Path:
         named = self._environ.get(PYTHON_VARIABLE)
         if named:
-            return Path(named).expanduser().absolute()
+            # Path.expanduser raises where there is no such user.
+            return Path(os.path.expanduser(named)).absolute()  # noqa: PTH111
         if IMAGE_PYTHON.exists():
             return IMAGE_PYTHON
         program = shutil.which("python3", path=self.path)

@@ -143,6 +143,7 @@ class ArchiveCheck:
                 self.members["simulation.json"],
                 self.members[REFERENCE],
             )
+            junit = render_junit(junit_suite(self.board.name, model.name), found)
         except (VerificationError, ValueError, LookupError, TypeError) as error:
             raise self._invalid(
                 "simulation.json", f"it cannot be compared with {REFERENCE}", str(error)
@@ -150,7 +151,7 @@ class ArchiveCheck:
         for each in found:
             if each.failure:
                 raise self._invalid("simulation.json", f"{each.name}: {each.failure}")
-        if self.members[JUNIT] != render_junit(junit_suite(self.board.name, model.name), found):
+        if self.members[JUNIT] != junit:
             raise self._invalid(JUNIT, "it does not follow from the reports")
 
     def _json(self, name: str) -> Mapping[str, object]:

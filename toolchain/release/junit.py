@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import struct
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from toolchain.verification.cases import (
     read_case_reference,
 )
 from toolchain.verification.sine import (
+    ALLOWED_DIFFERENCE,
     Observation,
     Reference,
     agreement,
@@ -73,6 +75,14 @@ def verdicts(verify: bytes, simulation: bytes, reference: bytes) -> tuple[Verdic
         VerificationError: the reference cannot be used, or belongs to another model.
         ValueError, LookupError, TypeError: a report cannot be understood.
     """
+    try:
+        return _verdicts(verify, simulation, reference)
+    except (struct.error, ArithmeticError, AttributeError, RecursionError) as error:
+        # Bits of no number, or of one that is in no part of the period.
+        raise ValueError(f"a value in it cannot be used: {error}") from error
+
+
+def _verdicts(verify: bytes, simulation: bytes, reference: bytes) -> tuple[Verdict, ...]:
     verified, simulated = json.loads(verify), json.loads(simulation)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reference.json"
@@ -80,7 +90,7 @@ def verdicts(verify: bytes, simulation: bytes, reference: bytes) -> tuple[Verdic
         if json.loads(reference)["schema"] == CASES_SCHEMA:
             return tuple(_of_cases(read_case_reference(path), simulated["cases"]))
         known = read_reference(path)
-    return (_of_test(verified["test"]), *_of_inferences(known, simulated["inferences"]))
+    return (_of_test(known, verified["test"]), *_of_inferences(known, simulated["inferences"]))
 
 
 def render_junit(suite: str, found: tuple[Verdict, ...]) -> bytes:
@@ -107,14 +117,18 @@ def render_junit(suite: str, found: tuple[Verdict, ...]) -> bytes:
     return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
 
 
-def _of_test(test: Mapping[str, Any]) -> Verdict:
-    cases, equal, allowed = test["cases"], test["equal"], test["allowed_difference"]
-    largest = test["largest_difference"]
+def _of_test(reference: Reference, test: Mapping[str, Any]) -> Verdict:
+    cases, equal, largest = test["cases"], test["equal"], test["largest_difference"]
+    failure = ""
+    if cases != len(reference.inputs):
+        failure = f"{cases} inputs were tried and the reference has {len(reference.inputs)}"
+    elif not largest <= ALLOWED_DIFFERENCE[reference.kind]:
+        failure = f"an output is {largest} from the reference"
     return Verdict(
         TEST_PROGRAM,
         "every input of the reference",
         f"{equal} of {cases} outputs equal those of {test['judge']}",
-        "" if largest <= allowed else f"an output is {largest} from the reference",
+        failure,
     )
 
 

@@ -25,9 +25,14 @@ def chosen_version(project: Path, version: str) -> str:
             is no tag, each with ``-dirty`` where files were changed; ``0`` without git.
 
     Raises:
-        UsageError: it has characters that have no place in a file's name.
+        UsageError: it, or git's description, has characters that have no place in a file's name.
     """
     chosen = version or _described(project)
+    if not version and not re.fullmatch(VERSION_PATTERN, chosen):
+        raise UsageError(
+            f"git calls this checkout '{chosen}', which cannot be the version of a release",
+            next_step="give one with --version",
+        )
     if not re.fullmatch(VERSION_PATTERN, chosen):
         raise UsageError(
             f"--version cannot be '{chosen}'",

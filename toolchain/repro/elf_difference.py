@@ -184,6 +184,9 @@ def _plain_difference(old: bytes, new: bytes) -> Place:
     try:
         lines = [each.decode("utf-8").splitlines() for each in (old, new)]
     except UnicodeDecodeError:
+        lines = [[], []]
+    if lines[0] == lines[1]:
+        # No text, or one whose lines end otherwise.
         offset = _first_difference(old, new)
         return Place(f"byte 0x{offset:x}", "", f"{len(old):,} and {len(new):,} bytes long")
     for number, pair in enumerate(zip(*lines, strict=False), start=1):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from toolchain.actions.failure import readable_lines
 from toolchain.disk import free_bytes
-from toolchain.errors import StepFailedError
+from toolchain.errors import EngineUnavailableError, StepFailedError, StepTimeoutError
 from toolchain.repro.recipe import Places, Recipe, script, write_lists
 from toolchain.repro.variations import Conditions, processors
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _CLOCK = "clock.so"
 _MOST_SECONDS = 1800
 _LINES_SHOWN = 20
+_TIMER_SLACK_SECONDS = 0.1
 _TMPFS_BYTES = 1 << 30
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has a random name
 _NEEDED_BYTES = 512 << 20
@@ -62,7 +64,9 @@ class Place(Protocol):
             library_sources: what the library is made of; empty for all.
 
         Raises:
-            StepFailedError: a command failed.
+            StepFailedError: a command failed, or none could be started.
+            StepTimeoutError: it took too long.
+            EngineUnavailableError: the engine stopped answering.
         """
 
 
@@ -105,7 +109,7 @@ class ContainerPlace:
         try:
             container.put_archive("/", _folders())
             container.start()
-            code = container.wait(timeout=_MOST_SECONDS)["StatusCode"]
+            code = _waited_for(container)
             if code:
                 raise _failed(code, container.logs())
             stream, _ = container.get_archive("/result")
@@ -143,6 +147,22 @@ class ContainerPlace:
         )
 
 
+def _waited_for(container: Any) -> int:
+    """Return the exit code of a container."""
+    import requests.exceptions
+
+    deadline = time.monotonic() + _MOST_SECONDS
+    try:
+        return int(container.wait(timeout=_MOST_SECONDS)["StatusCode"])
+    except requests.exceptions.RequestException as error:
+        # The system's timer may fire some milliseconds early.
+        if time.monotonic() >= deadline - _TIMER_SLACK_SECONDS:
+            raise _too_long() from error
+        raise EngineUnavailableError(
+            f"the Docker Engine does not answer: {error}", next_step="look at it with: docker info"
+        ) from error
+
+
 def _folders() -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -177,6 +197,14 @@ def _failed(code: int, output: bytes) -> StepFailedError:
     return StepFailedError(
         f"step '{step}' failed with exit code {code} in a varied build; the end of what it wrote:\n"
         f"{shown}"
+    )
+
+
+def _too_long() -> StepTimeoutError:
+    return StepTimeoutError(
+        f"a varied build ran longer than {_MOST_SECONDS} s and was ended",
+        why="this machine may be busy with something else",
+        next_step="run it again when it is not",
     )
 
 
@@ -229,22 +257,31 @@ class HostPlace:
         environment = {**conditions.environment, "PATH": self._tools.path}
         command = [*changes, conditions.make_shell, "-c", text]
         allowed = sorted(os.sched_getaffinity(0))
-        process = subprocess.Popen(
-            command,
-            cwd="/",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StepFailedError(
+                f"a varied build cannot begin: {command[0]}: {os.strerror(error.errno or 0)}",
+                next_step="install that program, or name the other variations with --vary",
+            ) from error
         if conditions.cpus:
             os.sched_setaffinity(process.pid, allowed[: conditions.cpus])
         try:
             output.write(process.communicate(timeout=_MOST_SECONDS)[0])
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise _too_long() from error
             raise
         return process.returncode
 
