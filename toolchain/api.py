@@ -35,7 +35,7 @@ ALL = "all"
 
 
 class Options(TypedDict, total=False):
-    """What every function takes by name.
+    """What every function takes by name; another name is a ``TypeError``.
 
     Attributes:
         model: a model of the project, or the path of a ``.tflite`` or ``.keras`` file.
@@ -74,6 +74,13 @@ def _job(target: str, options: Options) -> Iterator[_Job]:
     from toolchain.models import find_build_type
     from toolchain.session import chosen_engine, open_session
 
+    unknown = options.keys() - Options.__annotations__
+    if unknown:
+        # Whoever checks types is told before; without that, a misspelt option would do nothing.
+        raise TypeError(
+            f"there is no option {', '.join(sorted(unknown))}; "
+            f"there are {', '.join(Options.__annotations__)}"
+        )
     model = chosen_model(
         str(options.get("model", DEFAULT_MODEL)),
         str(options.get("representative", "")),

@@ -28,11 +28,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 def remove_tree(folder: Path) -> None:
     """Remove ``folder`` and all in it, whatever its modes are; nothing happens if it is not there.
 
-    Symbolic links in it are removed, never followed.
+    Symbolic links are removed, never followed, nor is ``folder`` if it is one.
 
     Raises:
-        OSError: something in it belongs to another user.
+        OSError: something in it belongs to another user, or ``folder`` is a file.
     """
+    if folder.is_symlink():
+        folder.unlink()
+        return
     try:
         folder.chmod(0o700)
     except FileNotFoundError:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from toolchain.errors import UsageError
-from toolchain.models import MODELS, GivenModel, Model, find_model
+from toolchain.models import MODELS, GivenModel, Model
 from toolchain.paths import user_path
 
 MODEL_SUFFIXES = (".tflite", ".keras")
@@ -31,7 +31,13 @@ def chosen_model(model: str, representative: str = "", inputs: str = "") -> Mode
                     f"{option} is for a model of your own",
                     next_step="name its file with --model path/to/model.tflite",
                 )
-        return find_model(model)
+        if model not in MODELS:
+            raise UsageError(
+                f"there is no model '{model}'",
+                next_step=f"choose one of: {', '.join(MODELS)}; or name a file of yours, "
+                f"{' or '.join(MODEL_SUFFIXES)}",
+            )
+        return MODELS[model]
     file = _file("--model", model, MODEL_SUFFIXES)
     if representative and file.suffix != ".keras":
         raise UsageError(
@@ -63,7 +69,7 @@ def model_name(file: Path) -> str:
             f"a model cannot be called as the file {file.name} is",
             why=f"a model of this project is called {name}"
             if name
-            else "there is no letter or digit in it",
+            else "there is no letter from A to Z or digit in it",
             next_step="give the file another name",
         )
     return name

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invoke.program import Program
 
+import toolchain
+from toolchain.cli.collection import collection
 from toolchain.cli.option_values import whole_number
 from toolchain.errors import UsageError
 from toolchain.model_choice import chosen_model, model_name
@@ -25,7 +28,9 @@ def test_a_number_within_its_limits_is_returned_and_another_refused(
             whole_number("--n", str(number), at_least=low, at_most=high)
 
 
-@pytest.mark.parametrize("text", ["", "many", "1.5", "0x10", "1e3", "--target"])
+@pytest.mark.parametrize(
+    "text", ["", "many", "1.5", "0x10", "1e3", "--target", "1_000", " 5", "5\n", "٣", "9" * 5000]
+)
 def test_what_is_no_whole_number_is_refused_with_the_limits(text: str) -> None:
     with pytest.raises(UsageError, match="whole number, 3 or more"):
         whole_number("--n", text, at_least=3)
@@ -92,3 +97,33 @@ def test_options_that_do_not_fit_are_refused(options: tuple[str, ...], message: 
 def test_a_file_has_a_name_that_make_and_c_can_use_or_none(name: str) -> None:
     with contextlib.suppress(UsageError):
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", model_name(Path(f"{name}.tflite")))
+
+
+def test_who_names_no_model_learns_that_a_file_may_be_one() -> None:
+    for text in ("my_model.h5", "net.TFLITE", ""):
+        with pytest.raises(UsageError, match=r"there is no model .*\n.*\.tflite or \.keras"):
+            chosen_model(text)
+
+
+def test_a_misspelt_option_of_the_library_is_no_option() -> None:
+    with pytest.raises(TypeError, match="there is no option modle; there are model, build_type"):
+        toolchain.build(modle="sine_float")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("images", "--renode", "--push", "r"), "--push and --renode exclude each other"),
+        (("images", "--push", "r", "--pull", "r"), "--push and --pull exclude each other"),
+        (("pins", "--json"), "--json is for --check"),
+        (("pins", "--check", "--update"), "--check and --update exclude each other"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = Program(namespace=collection())
+    with pytest.raises(SystemExit) as end:
+        program.run(["./invoke", *words])
+    assert end.value.code == UsageError.exit_code
+    assert message in capsys.readouterr().err

@@ -193,8 +193,17 @@ def test_no_changed_byte_gets_through_where_a_checksum_covers_it(
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nothing\.bin cannot be read"):
+    with pytest.raises(UsageError, match=r"nothing\.bin cannot be read") as caught:
         prepare(request(NANO, "", tmp_path / "nothing.bin"), host())
+    assert caught.value.next_step == "look at the path that --image names"
+    with pytest.raises(UsageError, match="cannot be read") as caught:
+        prepare(FlashRequest(board=NANO, folder=tmp_path), host())
+    assert f"./invoke build --target {NANO.name}" in caught.value.next_step
+
+
+def test_what_may_never_end_is_not_read() -> None:
+    with pytest.raises(UsageError, match=r"/dev/zero cannot be read\n.*it is no file"):
+        prepare(request(NANO, "", Path("/dev/zero")), host())
 
 
 def test_a_way_that_the_board_does_not_have_lists_those_that_it_has(tmp_path: Path) -> None:

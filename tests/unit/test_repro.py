@@ -20,16 +20,11 @@ from hypothesis import strategies as st
 from tests.unit.actions_support import P, RecordingReporter, make_layout
 from toolchain.actions import OutputOf, Step, Store
 from toolchain.errors import (
-<<<<<<< HEAD
+    EngineUnavailableError,
     FirmwareInvalidError,
     NotReproducibleError,
     StepFailedError,
-=======
-    EngineUnavailableError,
-    NotReproducibleError,
-    StepFailedError,
     StepTimeoutError,
->>>>>>> wip/act
     UsageError,
 )
 from toolchain.firmware.archive import members

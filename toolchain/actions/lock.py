@@ -112,10 +112,7 @@ def _acquire(path: Path, reporter: Reporter) -> int:
                     reporter.note(f"waiting for {_holder(descriptor)} to finish with this project")
                     said = True
                 time.sleep(_POLL_SECONDS)
-<<<<<<< HEAD
-=======
             # Whoever cleans the cache may have removed the file while we waited for it.
->>>>>>> wip/act
             if is_still(path, descriptor):
                 return descriptor
         except KeyboardInterrupt:

@@ -6,8 +6,11 @@ Invoke would convert numbers itself, but it meets a word that is none with a tra
 from __future__ import annotations
 
 import os
+import re
 
 from toolchain.errors import UsageError
+
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,4000}")
 
 
 def whole_number(option: str, text: str, *, at_least: int, at_most: int | None = None) -> int:
@@ -23,10 +26,8 @@ def whole_number(option: str, text: str, *, at_least: int, at_most: int | None =
         UsageError: it is no whole number, or outside these limits.
     """
     limits = f"{at_least} or more" if at_most is None else f"from {at_least} to {at_most}"
-    try:
-        number = int(text)
-    except ValueError:
-        number = None
+    # Python itself would take other scripts' digits, blanks around them, and 1_000.
+    number = int(text) if _DECIMAL.fullmatch(text) else None
     if number is None or number < at_least or (at_most is not None and number > at_most):
         raise UsageError(
             f"{option} cannot be '{text}'", next_step=f"give it a whole number, {limits}"

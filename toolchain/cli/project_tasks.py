@@ -78,6 +78,10 @@ def pins(_context: Context, check: bool = False, update: bool = False, json: boo
 
     if check and update:
         raise UsageError("--check and --update exclude each other", next_step="leave one out")
+    if json and not check:
+        raise UsageError(
+            "--json is for --check", why="only that has a result", next_step="add --check"
+        )
     if check:
         states = command.check_offers(make_reporter(quiet=json))
         if json:

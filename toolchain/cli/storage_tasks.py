@@ -36,6 +36,10 @@ def images(
     from toolchain.render.basics import table
 
     reporter = make_reporter(quiet=result.silent)
+    chosen = {"push": push, "pull": pull, "renode": renode, "devcontainer": devcontainer}
+    given = [f"--{option}" for option, value in chosen.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other", next_step="choose one")
     if renode or devcontainer:
         from toolchain.commands.images import make_devcontainer_image
         from toolchain.commands.renode import make_renode_image
@@ -46,8 +50,6 @@ def images(
         else:
             show(name)
         return
-    if push and pull:
-        raise UsageError("--push and --pull exclude each other", next_step="leave one out")
     if push:
         pushed = push_all_images(reporter, push)
         if result.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def prepare(request: FlashRequest, host: Host, *, dry_run: bool = False) -> Job:
         dry_run: take the first way even if this computer lacks something for it.
 
     Raises:
-        UsageError: the board has no such way.
+        UsageError: the board has no such way, or the file cannot be read.
         ImageRefusedError: the file is not a firmware for this board.
         FlashToolError: this computer has nothing for any of the board's ways.
     """
@@ -69,7 +70,8 @@ def prepare(request: FlashRequest, host: Host, *, dry_run: bool = False) -> Job:
     raise FlashToolError(
         f"this computer has nothing to write to {request.board.title} with",
         why="; ".join(f"{tool}: {reason}" for tool, reason in lacks.items()),
-        next_step=f"read {request.folder / 'FLASHING.md'}, or see what --dry-run would do",
+        next_step="see what --dry-run would do, or FLASHING.md beside the firmware that ./invoke "
+        "build makes",
     )
 
 
@@ -89,12 +91,17 @@ def _ways(request: FlashRequest) -> Sequence[Flashing]:
 def _job(request: FlashRequest, way: Flashing, host: Host) -> Job:
     file = request.image or request.folder / file_name(request.application, way.format)
     try:
+        if file.exists() and not file.is_file():
+            # A device may never end.
+            raise OSError(errno.EINVAL, "it is no file")
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(
             f"{file} cannot be read",
-            why=str(error),
-            next_step=f"build it with ./invoke build --target {request.board.name}",
+            why=error.strerror or str(error),
+            next_step="look at the path that --image names"
+            if request.image
+            else f"build it with ./invoke build --target {request.board.name}",
         ) from error
     check_image(request.board, way.format, data, file.name)
     return Job(

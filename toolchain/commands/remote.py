@@ -25,7 +25,11 @@ from toolchain.remote.settings import (
 
 if TYPE_CHECKING:
     from toolchain.remote.keeper import KeeperPaths, KeeperState
+
 _PARTS = ("database", "keys", "server")
+
+ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
+"""Addresses that stand for every one of this machine."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,18 @@ def _is_host(text: str) -> bool:
         return False
 
 
+def certificate_warning(listen: Listen) -> str:
+    """Return what is to be said of the certificate of a service; empty for nothing."""
+    # An address that stands for all of this machine's is none that a certificate could be for.
+    if not listen.tls or listen.host not in ALL_ADDRESSES:
+        return ""
+    return (
+        f"the certificate of a service at {listen.host} is for localhost and 127.0.0.1 only, and "
+        "clients on other machines refuse it; they need --listen with the name or address by which "
+        "they know this machine"
+    )
+
+
 def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:
     """Start the service of this cache, unless it runs already.
 
@@ -124,6 +140,9 @@ def up(reporter: Reporter, listen: Listen, slots: int) -> RemoteStatus:
         raise RemoteServiceError(
             "another command starts or ends the service", next_step="wait for it, and look again"
         )
+    warning = certificate_warning(listen)
+    if warning:
+        reporter.warning(warning)
     pins = project_pins(layout)
     with open_engine(layout, reporter) as engine:
         kinds = ("service", *(WORKER_KINDS if slots else ()))
