@@ -45,12 +45,16 @@ def test_a_line_is_told_until_bytes_arrive(tmp_path: Path, monkeypatch: pytest.M
         heard.append(text)
         (arrived if text.endswith("MB") else line).set()
 
-    (tmp_path / "here already").write_bytes(bytes(5_000_000))
-    watch = Progress(tmp_path, 10_000_000, update)
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    (fetched / "here already").write_bytes(bytes(5_000_000))
+    # Put there whole: half of a file that is being written would be told, too.
+    (tmp_path / "new").write_bytes(bytes(3_000_000))
+    watch = Progress(fetched, 10_000_000, update)
     watch.said("Get:1 something")
     with watch.watched():
         assert line.wait(60)
-        (tmp_path / "new").write_bytes(bytes(3_000_000))
+        (tmp_path / "new").rename(fetched / "new")
         assert arrived.wait(60)
     assert heard[0] == "Get:1 something"
     assert heard[-1] == "8 of about 10 MB"
