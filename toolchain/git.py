@@ -18,7 +18,7 @@ def ask(folder: Path, *arguments: str) -> str | None:
     """Return what git says in a folder, without blanks around it.
 
     Returns:
-        None: it is not installed, refuses, or does not end within a minute.
+        None: it is not installed, cannot be asked so, refuses, or does not end within a minute.
     """
     program = shutil.which("git")
     if program is None:
@@ -32,6 +32,6 @@ def ask(folder: Path, *arguments: str) -> str | None:
             text=True,
             timeout=_SECONDS,
         )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+    except (OSError, subprocess.SubprocessError, ValueError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

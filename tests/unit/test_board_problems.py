@@ -96,6 +96,19 @@ MISTAKES = [
     ('name = "sparkfun_edge"', 'name = "edge_2"', "edge_2", "differs from its folder",
      "write 'sparkfun_edge'"),
     ('url = "https', 'url = "http', 'url = "http:', "link.0.url", "the pattern"),
+    ("at = [0.35, 0.80]", 'at = ["0.35", 0.80]', '"0.35"', "led.0.at.0", "without quotes"),
+    ("at = [0.35, 0.80]", "at = [0.35, true]", "true", "led.0.at.1", "without quotes"),
+    ("at = [0.35, 0.80]", "at = [0.35]", "[0.35]", "led.0.at: it has too few", "one more"),
+    ("at = [0.35, 0.80]", "at = [0, 1, 0]", "[0, 1, 0]", "led.0.at", "name 2"),
+    ("aspect = 1.0", 'aspect = "1.0"', '"1.0"', "drawing.aspect", "without quotes"),
+    ("clock_hz = 48_000_000", f"clock_hz = {10**99}", "clock_hz", "core.clock_hz", "or less"),
+    ("= 0x1005_FFF8", "= 0", "initial_stack_pointer = 0", "initial_stack", "above 0"),
+    ('title = "SparkFun Edge"', 'title = "a\\nb"', "title", "title: ", "the pattern"),
+    ('title = "SparkFun Edge"', 'title = ""', "title", "title: ", "the pattern"),
+    ("[[flashing]]", "[flashing]", "[flashing]", "flashing: ", "with [[flashing]], in two pairs"),
+    ('name = "blue"', 'name = "red"', 'name = "red"\npin = "37', "'red' is the name of two",
+     "another name"),
+    ("aliases = []", 'aliases = ["all"]', "aliases", "stands for every board", "another name"),
 ]  # fmt: skip
 
 
@@ -140,6 +153,47 @@ def test_a_file_that_is_not_text_is_one_error(tmp_path: Path) -> None:
     path.write_bytes(b"name = '\xff'")
     with pytest.raises(BoardDescriptionError, match="not text"):
         read_board(path)
+
+
+@pytest.mark.parametrize(("table", "cure"), [("core", "[core]"), ("package", "[package]")])
+def test_a_missing_table_is_added_as_one(tmp_path: Path, table: str, cure: str) -> None:
+    before, _, after = EDGE.partition(f"[{table}]\n")
+    text = before + after[after.index("\n[[") :]
+    line, said, next_step = refusal(tmp_path, text)
+    assert (line, next_step) == (1, f"add a table {cure}")
+    assert f"{table}: it is missing" in said
+
+
+def test_missing_tables_of_several_are_added_as_such(tmp_path: Path) -> None:
+    text = EDGE[: EDGE.index("[[led]]")] + EDGE[EDGE.index("[package]") :]
+    assert refusal(tmp_path, text)[2] == "add a table [[led]]"
+
+
+def test_a_folder_that_no_board_can_be_called_by_is_to_be_renamed(tmp_path: Path) -> None:
+    assert refusal(tmp_path, EDGE, "My Board")[2] == "rename the folder to 'sparkfun_edge'"
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 5000])
+def test_what_no_reader_of_toml_takes_is_one_error(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "x" / "board.toml"
+    path.parent.mkdir()
+    path.write_text(f"name = {value}")
+    with pytest.raises(BoardDescriptionError, match="thousands"):
+        read_board(path)
+
+
+def test_what_is_no_file_is_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "x" / "board.toml"
+    path.mkdir(parents=True)
+    with pytest.raises(BoardDescriptionError, match="cannot be read: Is a directory"):
+        read_board(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "sparkfun_edge" / "board.toml"
+    path.parent.mkdir()
+    path.write_text(f"\ufeff{EDGE}")
+    assert read_board(path).name == "sparkfun_edge"
 
 
 VALUES = [

@@ -108,3 +108,14 @@ def test_an_unknown_target_lists_the_known_ones_and_guesses() -> None:
 def test_an_alias_finds_its_board(tmp_path: Path) -> None:
     write(tmp_path, EDGE.replace("aliases = []", 'aliases = ["edge"]'))
     assert find_board(tmp_path, "edge").name == "sparkfun_edge"
+
+
+def test_an_alias_of_two_boards_is_neither(tmp_path: Path) -> None:
+    text = EDGE.replace("aliases = []", 'aliases = ["edge"]')
+    write(tmp_path, text)
+    other = tmp_path / "edge_two" / "board.toml"
+    other.parent.mkdir()
+    other.write_text(text.replace('name = "sparkfun_edge"', 'name = "edge_two"'))
+    with pytest.raises(UnknownTargetError, match="alias of edge_two and of sparkfun_edge"):
+        find_board(tmp_path, "edge")
+    assert find_board(tmp_path, "edge_two").name == "edge_two"

@@ -127,3 +127,8 @@ def test_options_that_do_not_go_together_are_refused(
         program.run(["./invoke", *words])
     assert end.value.code == UsageError.exit_code
     assert message in capsys.readouterr().err
+
+
+def test_no_task_takes_the_letter_that_asks_for_help() -> None:
+    for context in collection().to_contexts():
+        assert "-h" not in context.flags, context.name

@@ -2,13 +2,13 @@
 
 from toolchain.boards.board import Board
 from toolchain.boards.reading import (
-    ALL_TARGETS,
     board_names,
     find_board,
     find_targets,
     read_board,
 )
 from toolchain.boards.tables import (
+    ALL_TARGETS,
     Application,
     Blanking,
     Console,

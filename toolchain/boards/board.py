@@ -21,6 +21,7 @@ from toolchain.boards.tables import (
     Package,
     Region,
     Table,
+    Title,
 )
 
 
@@ -28,7 +29,7 @@ class Board(Table):
     """Everything the toolchain and the simulator know of a board."""
 
     name: Identifier
-    title: str
+    title: Title
     chip: Identifier
     aliases: tuple[Identifier, ...] = ()
     core: Core

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolchain.boards.problems import Contradiction
+from toolchain.boards.problems import Contradiction, Place
+from toolchain.boards.tables import ALL_TARGETS
 
 if TYPE_CHECKING:
     from toolchain.boards.board import Board
@@ -14,9 +15,10 @@ def check_board(board: Board) -> None:
     """Check what no table can check by itself.
 
     Raises:
-        Contradiction: memories overlap, the application or its stack leaves them, a section stands
-            twice, or a way of flashing lacks its file.
+        Contradiction: a name stands twice or for every board, memories overlap, the application or
+            its stack leaves them, a section stands twice, or a way of flashing lacks its file.
     """
+    _check_names(board)
     _check_regions(board)
     _check_application(board)
     _check_sections(board)
@@ -27,6 +29,21 @@ def check_board(board: Board) -> None:
                 ("flashing", number, "format"),
                 f"add '{way.format}' to the formats of [package]",
             )
+
+
+def _check_names(board: Board) -> None:
+    named: list[tuple[Place, str]] = [(("name",), board.name)]
+    named += [(("aliases", number), name) for number, name in enumerate(board.aliases)]
+    for place, name in named:
+        if name == ALL_TARGETS:
+            raise Contradiction(f"'{name}' stands for every board", place, "take another name")
+    for table, items in (("memory", board.memory), ("led", board.led)):
+        names = [item.name for item in items]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise Contradiction(
+                    f"'{name}' is the name of two", (table, number, "name"), "give it another name"
+                )
 
 
 def _check_regions(board: Board) -> None:

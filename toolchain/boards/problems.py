@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -32,6 +32,8 @@ _CURES: Mapping[str, str] = {
     "greater_than_equal": "write {ge} or more",
     "less_than_equal": "write {le} or less",
     "too_short": "name at least {min_length}",
+    "too_long": "name {max_length}",
+    "float_type": "write a number without quotes: 0.5 or 1",
 }
 
 
@@ -156,10 +158,16 @@ def validation_problems(
                 meant, cure = _unknown(place, model)
                 renamed.add((*place[:-1], meant))
                 message = "there is no such key"
+            case "missing" if isinstance(place[-1], int):
+                place = place[:-1]
+                message = "it has too few values"
+                cure = "name one more in the square brackets"
             case "missing":
                 message = "it is missing"
-                table = _dotted(place[:-1])
-                cure = f"add '{place[-1]} = …' to {f'[{table}]' if table else 'the file'}"
+                cure = _added(place, model)
+            case "tuple_type" if _tables(place, model):
+                header = _dotted(part for part in place if isinstance(part, str))
+                cure = f"begin each of them with [[{header}]], in two pairs of brackets"
             case "value_error":
                 reason = context["error"]
                 message = str(reason)
@@ -169,6 +177,29 @@ def validation_problems(
                 cure = _CURES.get(kind, "").format(**context)
         problems.append(Problem(line_of(text, place), _dotted(place), message, cure))
     return tuple(sorted(problems, key=lambda problem: problem.line))
+
+
+def _added(place: Place, model: type[BaseModel]) -> str:
+    """Return the advice to add a key, or the table that it stands for."""
+    table = _dotted(part for part in place[:-1] if isinstance(part, str))
+    kind = _field(place, model)
+    if kind is None or _model_in(kind) is None:
+        return f"add '{place[-1]} = …' to {f'[{table}]' if table else 'the file'}"
+    header = f"{table}.{place[-1]}" if table else place[-1]
+    return f"add a table [[{header}]]" if _tables(place, model) else f"add a table [{header}]"
+
+
+def _tables(place: Place, model: type[BaseModel]) -> bool:
+    """Return whether a key is an array of tables."""
+    kind = _field(place, model)
+    return get_origin(kind) is tuple and _model_in(kind) is not None
+
+
+def _field(place: Place, model: type[BaseModel]) -> Any:
+    """Return the type of a key; None for what is no key of a table."""
+    table = _table(place[:-1], model)
+    field = table.model_fields.get(str(place[-1])) if table else None
+    return field.annotation if field else None
 
 
 def _unknown(place: Place, model: type[BaseModel]) -> tuple[str, str]:
@@ -181,14 +212,20 @@ def _unknown(place: Place, model: type[BaseModel]) -> tuple[str, str]:
 
 
 def _known_keys(place: Place, model: type[BaseModel]) -> Sequence[str]:
+    table = _table(place, model)
+    return tuple(table.model_fields) if table else ()
+
+
+def _table(place: Place, model: type[BaseModel]) -> type[BaseModel] | None:
+    """Return what describes the table at a place; None where none is."""
     for part in place:
         if isinstance(part, int):
             continue
         inner = _model_in(model.model_fields[part].annotation)
         if inner is None:
-            return ()
+            return None
         model = inner
-    return tuple(model.model_fields)
+    return model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -197,5 +234,5 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for each in get_args(annotation) if (found := _model_in(each))), None)
 
 
-def _dotted(place: Place) -> str:
+def _dotted(place: Iterable[str | int]) -> str:
     return ".".join(str(part) for part in place)

@@ -11,9 +11,15 @@ from toolchain.boards.problems import Contradiction
 # Strict: a number in quotes, or true, is a mistake.
 Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF, strict=True)]
 Length = Annotated[int, Field(gt=0, le=0xFFFF_FFFF, strict=True)]
-Positive = Annotated[int, Field(gt=0, strict=True)]
-NotNegative = Annotated[int, Field(ge=0, strict=True)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Positive = Annotated[int, Field(gt=0, le=0xFFFF_FFFF, strict=True)]
+NotNegative = Annotated[int, Field(ge=0, le=0xFFFF_FFFF, strict=True)]
+NAME = r"^[a-z][a-z0-9_]*$"
+Identifier = Annotated[str, Field(pattern=NAME)]
+# It stands in tables, on the terminal and in files for flashing.
+Title = Annotated[str, Field(pattern=r"^[^\x00-\x1F\x7F]+$")]
+
+ALL_TARGETS = "all"
+"""What stands for every board, so that none can be called so."""
 
 
 class Table(BaseModel):
@@ -111,7 +117,7 @@ class Application(Table):
 
     load_address: Address
     max_length: Length
-    initial_stack_pointer: Address
+    initial_stack_pointer: Length
     stack_size: Length
 
 
@@ -124,7 +130,7 @@ class Console(Table):
     baud: Positive
 
 
-Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class Led(Table):
@@ -149,7 +155,7 @@ class Led(Table):
 class Drawing(Table):
     """How the board is drawn: ``aspect`` is its width over its height."""
 
-    aspect: Annotated[float, Field(ge=0.2, le=5)]
+    aspect: Annotated[float, Field(ge=0.2, le=5, strict=True)]
 
 
 class Blanking(Table):
@@ -251,5 +257,5 @@ class Flashing(Table):
 class Link(Table):
     """A page about the board."""
 
-    title: str
+    title: Title
     url: Annotated[str, Field(pattern=r"^https://")]

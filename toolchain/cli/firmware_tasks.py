@@ -301,7 +301,7 @@ def size(
         make_reporter(quiet=result.silent or markdown), engine=chosen_place
     ) as session:
         firmwares = build_firmwares(session, boards, chosen, kind, arena_bytes)
-        sizes = firmware_sizes(session, firmwares, compare)
+        sizes = firmware_sizes(session, firmwares, compare, arena_bytes)
     if page:
         write_file(page, size_page(sizes).encode())
     if result.json:

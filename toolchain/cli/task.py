@@ -29,8 +29,11 @@ class TaskOfGroups(Task[Callable[..., None]]):
         made = super().get_arguments(ignore_unknown_help)
         self.help = texts
         for argument in made:
-            if argument.attr_name in LONG_ONLY:
-                argument.names = tuple(name for name in argument.names if len(name) > 1)
+            # -h asks for help, of every task.
+            letters = argument.attr_name not in LONG_ONLY
+            argument.names = tuple(
+                name for name in argument.names if len(name) > 1 or (letters and name != "h")
+            )
         return made
 
 

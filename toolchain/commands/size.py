@@ -17,7 +17,6 @@ from typing import Any
 from simulator.symbols import demangled
 from toolchain import git
 from toolchain.building.built import BuiltFirmware
-from toolchain.console import Reporter
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.firmware.size import LIBRARY
 from toolchain.layout import CACHE_VARIABLE, Layout
@@ -64,7 +63,10 @@ class FirmwareSize:
 
 
 def firmware_sizes(
-    session: Session, firmwares: Sequence[BuiltFirmware], compare: str = ""
+    session: Session,
+    firmwares: Sequence[BuiltFirmware],
+    compare: str = "",
+    arena_bytes: int | None = None,
 ) -> tuple[FirmwareSize, ...]:
     """Return what the bytes of each firmware are for.
 
@@ -73,6 +75,7 @@ def firmware_sizes(
         firmwares: what was built.
         compare: another build: its folder (``build/<target>/<model>``, or one with that below it),
             or a commit of this checkout, which is built in a folder of its own with the same cache.
+        arena_bytes: of a given model, of which the commit is built too; None for the smallest.
 
     Raises:
         UsageError: there is no such folder or commit.
@@ -86,7 +89,7 @@ def firmware_sizes(
         return tuple(_compared(each, _folder(folder, each.firmware), compare) for each in sizes)
     with exported(session.layout, compare) as copy:
         return tuple(
-            _compared(each, _built(session.layout, copy, each.firmware, session.reporter), compare)
+            _compared(each, _built(session, copy, each.firmware, arena_bytes), compare)
             for each in sizes
         )
 
@@ -133,7 +136,7 @@ def exported(layout: Layout, commit: str) -> Iterator[Path]:
     """Give a folder with the files of a commit of the checkout, for as long as the block runs.
 
     Raises:
-        UsageError: git does not know the commit.
+        UsageError: git does not know the commit, or it is older than this command.
     """
     if not git.is_installed():
         raise UsageError(
@@ -154,20 +157,33 @@ def exported(layout: Layout, commit: str) -> Iterator[Path]:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
         archive.unlink()
+        if not os.access(folder / "invoke", os.X_OK):
+            raise UsageError(
+                f"--compare: the commit {commit} has no ./invoke that could build it",
+                why="it is older than that, or of something else",
+                next_step="name a newer commit, or the folder of a build",
+            )
         # The Python packages are the same, unless the commit has another lock.
         environment = layout.project / ".venv"
         lock = Path("requirements.lock")
-        if environment.is_dir() and (folder / lock).read_bytes() == _bytes(environment / lock):
+        wanted = _bytes(folder / lock)
+        if wanted is not None and wanted == _bytes(environment / lock):
             (folder / ".venv").symlink_to(environment)
         yield folder
 
 
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
-def _built(layout: Layout, folder: Path, firmware: BuiltFirmware, reporter: Reporter) -> Path:
-    """Build the same firmware in another checkout, by its own command; return its ELF file."""
+def _built(
+    session: Session, folder: Path, firmware: BuiltFirmware, arena_bytes: int | None
+) -> Path:
+    """Build the same firmware in another checkout, by its own command; return its ELF file.
+
+    Raises:
+        ToolchainError: it cannot be built there, or the command tells it in another form.
+    """
     model = firmware.model
     given = model.given
     options = ["--model", str(given.file) if given else model.name]
@@ -181,15 +197,18 @@ def _built(layout: Layout, folder: Path, firmware: BuiltFirmware, reporter: Repo
             if path
             for word in (name, str(path))
         ]
+    if arena_bytes is not None:
+        options += ["--arena", str(arena_bytes)]
     target = ["--target", firmware.board.name, "--build-type", firmware.build_type]
-    with reporter.activity(f"building the other {firmware.board.name}"):
+    with session.reporter.activity(f"building the other {firmware.board.name}"):
         done = subprocess.run(
             [str(folder / "invoke"), "build", *target, *options, "--json"],
             cwd=folder,
-            env=os.environ | {CACHE_VARIABLE: str(layout.cache)},
+            env=os.environ | {CACHE_VARIABLE: str(session.layout.cache)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
     if done.returncode:
@@ -199,10 +218,17 @@ def _built(layout: Layout, folder: Path, firmware: BuiltFirmware, reporter: Repo
             f"{last_lines(done.stderr, _SHOWN_LINES)}",
             next_step="name another commit, or the folder of a build",
         )
-    (other,) = json.loads(done.stdout)["firmwares"]
-    (elf,) = (
-        Path(artifact["path"])
-        for artifact in other["artifacts"]
-        if Path(artifact["path"]).suffix == ".elf"
-    )
+    try:
+        (other,) = json.loads(done.stdout)["firmwares"]
+        (elf,) = (
+            Path(artifact["path"])
+            for artifact in other["artifacts"]
+            if Path(artifact["path"]).suffix == ".elf"
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ToolchainError(
+            f"the other {firmware.board.name} cannot be found",
+            why="that commit's ./invoke build --json tells it in another form",
+            next_step="name a newer commit, or the folder of a build",
+        ) from error
     return elf
