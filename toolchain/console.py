@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 VERBOSE_VARIABLE = "TOOLCHAIN_VERBOSE"
@@ -70,7 +70,9 @@ class _PlainActivity:
         while not self._wake.wait(pause):
             seconds = int(time.monotonic() - self._started)
             detail = f": {self._detail}" if self._detail else ""
-            self._reporter.line(f"... {self._title}{detail} ({seconds} s)")
+            # The command itself meets what is wrong with the stream, and tells it.
+            with suppress(OSError):
+                self._reporter.line(f"... {self._title}{detail} ({seconds} s)")
             pause = _REPEAT_SECONDS
 
 
@@ -140,7 +142,7 @@ class _TerminalActivity:
         if seconds < _QUIET_SECONDS:
             return ""
         detail = f": {self._detail}" if self._detail else ""
-        return f"{self._title}{detail} ({int(seconds)} s)"
+        return " ".join(f"{self._title}{detail} ({int(seconds)} s)".splitlines())
 
     def update(self, text: str) -> None:
         self._detail = text
@@ -167,15 +169,23 @@ class TerminalReporter(PlainReporter):
             self._stream.write("\r\x1b[2K")
             self._drawn = False
 
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:
+            # It has been closed; lines that go nowhere may have any length.
+            return 80
+
     def _draw(self, stop: threading.Event) -> None:
         frames = "|/-\\"
         count = 0
+        # Where nothing can be written any more nothing has to move.
         while not stop.wait(_DRAW_SECONDS):
-            with self._lock:
+            with self._lock, suppress(OSError):
                 lines = [line for activity in self._activities if (line := activity.line)]
                 self._erase()
                 if lines:
-                    width = os.get_terminal_size(self._stream.fileno()).columns
+                    width = self._width()
                     more = f" (+{len(lines) - 1} more)" if len(lines) > 1 else ""
                     text = f"{frames[count % len(frames)]} {lines[-1]}{more}"
                     self._stream.write(text[: max(width - 1, 1)])

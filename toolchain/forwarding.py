@@ -46,7 +46,11 @@ def forwarded(target: Path, port: int = 0) -> Iterator[int]:
         accepted[writer] = task = loop.create_task(serve(reader, writer))
         task.add_done_callback(lambda _task: accepted.pop(writer, None))
 
-    server = loop.run_until_complete(asyncio.start_server(accept, LOOPBACK, port))
+    try:
+        server = loop.run_until_complete(asyncio.start_server(accept, LOOPBACK, port))
+    except BaseException:
+        loop.close()
+        raise
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

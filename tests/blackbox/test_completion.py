@@ -65,6 +65,20 @@ def test_tasks_options_boards_and_models_are_completed(
     assert complete("build", "--target", "=", "sp") == {"sparkfun_edge"}
     assert complete("build", "--model", "sine_") == {"sine_int8", "sine_float"}
     assert complete("build", "--engine", "h") >= {"host"}
+    assert complete("build", "--model", "verify", "--exp") == {"--explain"}
+
+
+def test_a_task_of_two_words_is_completed_as_it_is_typed(
+    built: Checkout, script_of: dict[str, Path]
+) -> None:
+    def complete(*words: str) -> set[str]:
+        return completed(script_of["bash"], built, *words)
+
+    assert complete("cache", "") == {"export", "import"}
+    assert complete("cache", "--j") == {"--json"}
+    assert complete("remote", "st") == {"status"}
+    assert complete("remote", "up", "--li") == {"--listen"}
+    assert complete("cache", "export", "--ta") == {"--target"}
 
 
 def test_a_new_board_is_completed_at_once(copy: Checkout, script_of: dict[str, Path]) -> None:

@@ -10,6 +10,7 @@ from tests.unit.actions_support import RecordingReporter, files_under
 from toolchain.actions import project_lock
 from toolchain.commands import clean as module
 from toolchain.errors import UsageError
+from toolchain.files import remove_tree
 from toolchain.layout import Layout
 from toolchain.remote.worker import hold_name
 
@@ -71,6 +72,13 @@ def test_inputs_in_read_only_folders_go_too(layout: Layout) -> None:
     (layout.sandboxes / "left").chmod(0o555)
     clean(cache=True)
     assert not layout.sandboxes.exists()
+
+
+def test_a_file_in_the_place_of_a_folder_goes_too(layout: Layout) -> None:
+    remove_tree(layout.build)
+    layout.build.write_text("somebody redirected here")
+    clean(cache=False)
+    assert not layout.build.exists()
 
 
 def test_a_linked_folder_is_unlinked_and_its_content_stays(layout: Layout, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -13,6 +14,7 @@ import struct
 import sys
 import termios
 import threading
+import time
 from typing import TextIO
 
 import pytest
@@ -155,6 +157,38 @@ def test_the_moving_line_never_wraps(terminal: Terminal) -> None:
         terminal.wait_for("a very long description a very lo")
     pieces = terminal.close().split(ERASE)
     assert max(len(piece.rstrip("\n")) for piece in pieces) == 39
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_moving_line_is_one_whatever_it_is_made_of(terminal: Terminal) -> None:
+    reporter = TerminalReporter(terminal.stream)
+    with reporter.activity("a folder\nwith a line end"):
+        terminal.wait_for("a folder with a line end (0 s)")
+    terminal.close()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_terminal_that_is_closed_ends_no_thread_with_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    errors: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+    drawn = threading.Event()
+
+    class Closed(io.StringIO):
+        def fileno(self) -> int:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+        def write(self, text: str) -> int:
+            if "training" in text:
+                drawn.set()
+                raise OSError(errno.EIO, "Input/output error")
+            return super().write(text)
+
+    with TerminalReporter(Closed()).activity("training"):
+        assert drawn.wait(10)
+        time.sleep(0.01)
+    assert errors == []
 
 
 @pytest.mark.usefixtures("at_once")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -65,6 +66,23 @@ def test_what_is_sent_is_answered(upper: Path) -> None:
     with forwarded(upper) as port:
         assert ask(port, b"hello") == b"HELLO"
         assert ask(port, b"again") == b"AGAIN"
+
+
+def test_a_port_that_is_taken_leaves_nothing_open(
+    upper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    make = asyncio.new_event_loop
+
+    def made() -> asyncio.AbstractEventLoop:
+        loops.append(make())
+        return loops[-1]
+
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        monkeypatch.setattr(asyncio, "new_event_loop", made)
+        with pytest.raises(OSError), forwarded(upper, taken.getsockname()[1]):  # noqa: PT011
+            pass
+    assert [loop.is_closed() for loop in loops] == [True]
 
 
 def test_megabytes_come_through_unchanged(upper: Path) -> None:

@@ -25,6 +25,9 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 
 TARGET = "target"
 
+TWO_WORDS = ("cache", "remote")
+"""First words of tasks that the script ``invoke`` makes one word of."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -80,7 +83,7 @@ def script(shell: str, tasks: Sequence[Task]) -> str:
 
 _BASH = r"""# Completion of ./invoke for bash. Load it with:  source <(./invoke completion bash)
 _tinyml_invoke() {
-    local root current previous task="" word index
+    local root current previous task="" first="" word index
     root=$(dirname -- "$(readlink -f -- "${COMP_WORDS[0]}")")
     [ -d "$root/boards" ] || return
     current=${COMP_WORDS[COMP_CWORD]}
@@ -89,8 +92,17 @@ _tinyml_invoke() {
     [ "$previous" = "=" ] && previous=${COMP_WORDS[COMP_CWORD - 2]}
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=${COMP_WORDS[index]}
-        case " @TASKS@ " in *" $word "*) task=$word ;; esac
+        case " @TASKS@ " in
+            *" $first-$word "*) task=$first-$word ;;
+            *" $word "*) task=${task:-$word} ;;
+        esac
+        [ "$index" = 1 ] && first=$word || first=""
     done
+    if [ "$COMP_CWORD" = 2 ] && [[ $current != -* ]]; then
+        case $previous in
+@SECOND@
+        esac
+    fi
     case $previous in
         --target | -t)
             word=$(cd "$root/boards" && for word in */board.toml; do echo "${word%/*}"; done)
@@ -129,8 +141,19 @@ def _bash(tasks: Sequence[Task]) -> str:
             f'COMPREPLY=($(compgen -W "{words}" -- "$current")) ;;'
         )
     names = " ".join(task.name for task in tasks)
+    second = []
+    for first in TWO_WORDS:
+        words = " ".join(
+            task.name.removeprefix(f"{first}-")
+            for task in tasks
+            if task.name.startswith(f"{first}-")
+        )
+        second.append(
+            f'            {first}) COMPREPLY=($(compgen -W "{words}" -- "$current")); return ;;'
+        )
     return (
         _BASH.replace("@TASKS@", names)
+        .replace("@SECOND@", "\n".join(second))
         .replace("@VALUES@", "\n".join(values))
         .replace("@OPTIONS@", "\n".join(options))
     )

@@ -132,8 +132,9 @@ def _clean_folders(
     for folder in folders:
         if not (folder.exists() or folder.is_symlink()):
             continue
-        size = 0 if folder.is_symlink() else disk_usage(folder)
-        if not dry_run and folder.is_symlink():
+        is_folder = folder.is_dir() and not folder.is_symlink()
+        size = disk_usage(folder) if is_folder else 0
+        if not dry_run and not is_folder:
             folder.unlink()
         elif not dry_run:
             # The inputs of a step that was killed lie in folders that may not be written.

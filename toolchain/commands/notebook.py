@@ -84,9 +84,24 @@ def serve_notebook(
         StepFailedError: Jupyter did not start, or ended.
         ToolchainError: there is no engine, or the image cannot be made.
     """
-    from toolchain.images.ensure import ensure_image
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
     layout = layout or project_layout()
+    try:
+        _serve(reporter, announce, port, layout)
+    except (DockerException, RequestException) as error:
+        raise StepFailedError(
+            "Jupyter's container cannot be run, or is gone",
+            why=f"the engine says: {error}",
+            next_step="look at the engine with ./invoke doctor, and run the command again; your "
+            "copy of the notebook is kept",
+        ) from error
+
+
+def _serve(reporter: Reporter, announce: Callable[[str], None], port: int, layout: Layout) -> None:
+    from toolchain.images.ensure import ensure_image
+
     pins = project_pins(layout)
     with ExitStack() as stack:
         stopped = stack.enter_context(_interruptible())
@@ -174,6 +189,8 @@ class _Jupyter:
     @contextmanager
     def running(self, work: Path, runtime: Path) -> Iterator[Any]:
         """Run Jupyter on a socket in ``runtime`` and yield its container."""
+        from docker.errors import NotFound
+
         read_only = {self.layout.project / name: name for name in ("model", "pins.toml")}
         container = self.engine.client.containers.create(
             self.image,
@@ -215,7 +232,8 @@ class _Jupyter:
             container.start()
             yield container
         finally:
-            container.remove(force=True, v=True)
+            with contextlib.suppress(NotFound):
+                container.remove(force=True, v=True)
 
 
 def _remove_abandoned(engine: Engine, layout: Layout) -> None:
