@@ -156,6 +156,17 @@ def test_an_interrupt_is_refused(address: int, value: int, what: str) -> None:
     assert "the simulator delivers no interrupts" in message
 
 
+@pytest.mark.parametrize(
+    ("address", "value", "number"),
+    [(SCS + 0x104, 1 << 1, 33), (SCS + 0x10C, 1 << 1, 97), (SCS + 0x20C, 1 << 0, 96)],
+)
+def test_an_interrupt_of_a_part_with_many_is_called_by_its_number(
+    address: int, value: int, number: int
+) -> None:
+    message = refused(Blamed(Poke(address, value)), board=with_core(interrupts=98))
+    assert f"interrupt {number} (NVIC) was asked for" in message
+
+
 def test_an_interrupt_that_the_part_does_not_have_is_refused() -> None:
     message = refused(Blamed(Poke(SCS + 0x104, 1)))
     assert "offset 0x104 of SCS, where no register is modelled" in message
@@ -224,6 +235,12 @@ def test_a_stopped_systick_keeps_its_count() -> None:
 def test_clearing_systick_starts_it_from_the_top() -> None:
     cleared = (nops(20), Poke(CVR, 0xDEAD), Peek(CVR), *expect(100 - PEEK_INSTRUCTIONS))
     assert run(started(99), cleared, DONE).console == "done\n"
+
+
+def test_clearing_systick_clears_its_flag_which_the_next_round_sets() -> None:
+    cleared = (nops(250), Poke(CVR, 0), Peek(CSR), *expect(0x5))
+    once_more = (nops(100), Peek(CSR), *expect(0x1_0005))
+    assert run(started(99), cleared, once_more, DONE).console == "done\n"
 
 
 def test_systick_on_another_clock_is_refused() -> None:
