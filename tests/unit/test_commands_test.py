@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from toolchain.commands import test as module
-from toolchain.commands.test import _first_failure, run_tests
+from toolchain.commands.test import _first_failure, _install_programs, run_tests
 from toolchain.console import PlainReporter
+from toolchain.engine import host_packages
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,36 @@ def test_a_report_for_ci_hosts_has_each_test_that_ran(
     names = [case.attrib["name"] for case in root.iter("testcase")]
     assert len(names) == 6
     assert all(name.startswith("test_the_first_failure_counts") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("there", "allowed", "wanted"),
+    [
+        (("chromium", "zsh", "fish"), True, []),
+        (("google-chrome", "zsh", "fish"), True, []),
+        (("zsh",), True, ["chromium", "fish"]),
+        ((), False, []),
+    ],
+)
+def test_programs_that_tests_need_are_installed_where_they_are_missing(
+    there: tuple[str, ...],
+    allowed: bool,
+    wanted: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in there:
+        (tmp_path / name).touch(0o755)
+    asked: list[str] = []
+
+    def install(packages: list[str], *_: object) -> str:
+        asked.extend(packages)
+        return "E: no such package"
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(host_packages, "may_install", lambda _environ: allowed)
+    monkeypatch.setattr(host_packages, "install_packages", install)
+    heard = io.StringIO()
+    _install_programs(PlainReporter(heard))
+    assert asked == wanted
+    assert ("some tests are not run" in heard.getvalue()) == bool(wanted)

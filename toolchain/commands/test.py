@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +26,13 @@ _WITH_DOCKER = (
     *("-n", "auto", "--maxprocesses", "2", "--dist", "loadfile"),
     *("tests/containers", "tests/firmware", "tests/blackbox"),
 )
+
+_PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "chromium": ("chromium", "google-chrome"),
+    "zsh": ("zsh",),
+    "fish": ("fish",),
+}
+"""Debian's packages that tests of pages and completion need, and programs of which one will do."""
 
 _NO_TESTS = 5
 """pytest's exit code when nothing was selected."""
@@ -66,6 +74,8 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str, reports: Path | No
             engine = stack.enter_context(open_engine(project_layout(), reporter))
             # The tests and every command that they start share this engine.
             extra["DOCKER_HOST"] = engine.address.url
+            if not select:
+                _install_programs(reporter)
         except EngineUnavailableError as error:
             if os.environ.get(REQUIRE_DOCKER_VARIABLE) == "1":
                 raise
@@ -76,6 +86,20 @@ def run_tests(reporter: Reporter, *, fast: bool, select: str, reports: Path | No
             for name, tests in (("unit", _UNIT), ("docker", _WITH_DOCKER))
         ]
     return _first_failure(codes)
+
+
+def _install_programs(reporter: Reporter) -> None:
+    """Install what some tests need where that is allowed; without it they are told as not run."""
+    from toolchain.engine.host_packages import install_packages, may_install
+
+    missing = [package for package, names in _PROGRAMS.items() if not any(map(shutil.which, names))]
+    if not missing or not may_install(os.environ):
+        return
+    problem = install_packages(
+        missing, "because tests of pages and completion need them", reporter, os.environ
+    )
+    if problem:
+        reporter.warning(f"some tests are not run: apt could not install what they need\n{problem}")
 
 
 def _report(folder: Path | None, name: str) -> tuple[str, ...]:
