@@ -28,6 +28,12 @@ from toolchain.layout import Layout, project_layout
 from toolchain.pins import FilePin
 
 
+def image_tags(engine: Engine) -> set[str]:
+    """Return the names of all images; others may be made and removed meanwhile."""
+    # Not images.list(), which asks for each image anew and fails for one that has gone since.
+    return {tag for image in engine.client.api.images() for tag in image["RepoTags"] or ()}
+
+
 def work_left(engine: Engine, layout: Layout) -> list[str]:
     """Return containers, unnamed images and scratch files that belong to a cache's work."""
     from toolchain.images.leftovers import work_identity

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import docker
-from tests.containers.images_support import wait_for
+from tests.containers.images_support import image_tags, wait_for
 from tests.containers.sandbox_support import Bench, P, engine_address
 from toolchain.actions import OutputOf, Runner, Step
 from toolchain.actions.docker_executor import DockerExecutor
@@ -341,7 +341,7 @@ def test_a_base_that_is_not_what_the_bundle_says_gets_no_name(
     caught = contextlib.nullcontext() if not reason else pytest.raises(ToolchainError, match=reason)
     with caught:
         load_base(bundle, engine, NAME, "c" * 64, layout=bench.layout)
-    there = {tag for image in engine.client.images.list() for tag in image.tags}
+    there = image_tags(engine)
     assert (NAME in there) == (not reason)
     assert "tinyml-test-bundle/other:x" not in there
     assert list(bench.layout.cache.glob("base-*")) == []

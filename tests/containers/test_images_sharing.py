@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.images_support import running_registry
+from tests.containers.images_support import image_tags, running_registry
 from tests.unit.actions_support import RecordingReporter
 from tests.unit.registry_support import closed_port, silent_port
 from toolchain.engine import Engine
@@ -61,12 +61,11 @@ def own(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def names(engine: Engine) -> Iterator[None]:
+def names(engine: Engine, registry: str) -> Iterator[None]:
     yield
-    for image in engine.client.images.list():
-        for tag in image.tags:
-            if PREFIX in tag or tag.startswith("127.0.0.1:"):
-                engine.client.images.remove(tag)
+    for tag in image_tags(engine):
+        if PREFIX in tag or tag.startswith(f"{registry}/"):
+            engine.client.images.remove(tag)
 
 
 @pytest.fixture
