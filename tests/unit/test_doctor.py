@@ -272,7 +272,7 @@ def test_the_bundle_holds_nothing_private_and_the_same_bytes_each_time(tmp_path:
         ("2001:DB8:0:0:0:0:0:7, 192.0.2.7", "<address>, <address>"),
         ("at 12:34:56, tflite::ops::f, a::b", "at 12:34:56, tflite::ops::f, a::b"),
         ("ether 52:54:00:12:34:56", "ether <address>"),
-        ("registry.example.org/team/base:1", "<host>/team/base:1"),
+        ("images.example.org/team/base:1", "<host>/team/base:1"),
         ("the proxy Proxy.Example:3128 refused", "the proxy <host>:3128 refused"),
         ("box says no, BOX.corp.example too", "<machine> says no, <machine> too"),
         ("pq and pqr", "<user> and pqr"),
@@ -286,7 +286,7 @@ def test_what_is_private_is_seen_however_it_is_written(
         "HOME": "/home/müller/",
         "USER": "müller",
         "SUDO_USER": "pq",
-        "TOOLCHAIN_REGISTRY": "registry.example.org/team",
+        "TOOLCHAIN_REGISTRY": "images.example.org/team",
         "https_proxy": "proxy.example:3128",
     }
     private = private_words(Layout(Path("/a/b/c"), Path("/d/e/f")), environ)
