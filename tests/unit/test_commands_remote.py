@@ -10,7 +10,7 @@ from toolchain.commands.remote import certificate_warning, chosen_listen
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_a_certificate_that_others_refuse_is_told(host: str) -> None:
     said = certificate_warning(chosen_listen(host, 50051, tokens=False, encrypt=False))
-    assert "for localhost and 127.0.0.1 only" in said
+    assert "for localhost, 127.0.0.1 and ::1 only" in said
     assert "--listen" in said
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.actions_support import make_layout
-from toolchain.errors import UnpinnedToolError
+from toolchain.errors import UnpinnedToolError, UsageError
 from toolchain.host_tools import pinned_tree as module
 from toolchain.host_tools import tools as tools_module
 from toolchain.host_tools.pinned_tree import (
@@ -98,7 +98,7 @@ def test_a_tree_into_which_a_folder_is_linked_is_not_examined(tmp_path: Path) ->
 @pytest.mark.parametrize("variable", [TREE_VARIABLE, PYTHON_VARIABLE])
 def test_the_home_of_nobody_is_refused(variable: str) -> None:
     tools = HostTools(PROJECT, PINS, {variable: "~no-such-user/x"})
-    with pytest.raises(UnpinnedToolError, match="no-such-user"):
+    with pytest.raises(UsageError, match="whose home ~no-such-user/x begins"):
         tools.tree() if variable == TREE_VARIABLE else tools.tool("train")
 
 

@@ -59,6 +59,25 @@ def client(
         yield runner
 
 
+@contextmanager
+def running_beside(runner: Runner) -> Iterator[list[BaseException]]:
+    """Run the step beside the block; what is raised stands in the list after it."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            runner.run([STEP])
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        thread.join(20)
+
+
 def run_with(folder: Path, run: Run, step: Step = STEP, **options: Any) -> tuple[Service, Any]:
     service = Service(run=run)
     with serving(service) as endpoint, client(folder, endpoint, **options) as runner:
@@ -249,21 +268,11 @@ def test_cancelling_is_told_to_the_service(tmp_path: Path) -> None:
             return executors[-1]
 
         runner = Runner(layout, make_executor, reporter)
-        errors: list[BaseException] = []
-
-        def go() -> None:
-            try:
-                runner.run([STEP])
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=go)
-        thread.start()
-        assert started.wait(20)
-        wait_until(lambda: bool(executors[0]._running))
-        executors[0].cancel()
-        ended.set()
-        thread.join(20)
+        with running_beside(runner) as errors:
+            assert started.wait(20)
+            wait_until(lambda: bool(executors[0]._running))
+            executors[0].cancel()
+            ended.set()
     assert service.cancelled == ["operation-1"]
     (error,) = errors
     assert isinstance(error, CancelledError)
@@ -326,24 +335,14 @@ def test_one_who_cancels_is_not_told_that_the_service_did(tmp_path: Path) -> Non
             asked.set()
             time.sleep(0.5)
 
-    errors: list[BaseException] = []
     with (
         serving(Service(run=run, fail=fail)) as endpoint,
         client(tmp_path, endpoint) as runner,
+        running_beside(runner) as errors,
     ):
-
-        def go() -> None:
-            try:
-                runner.run([STEP])
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=go)
-        thread.start()
         assert started.wait(20)
         wait_until(lambda: bool(getattr(runner._executor, "_running", ())))
         runner.cancel()
-        thread.join(20)
     (error,) = errors
     assert isinstance(error, CancelledError)
 

@@ -101,7 +101,7 @@ def certificate_warning(listen: Listen) -> str:
     if not listen.tls or listen.host not in ALL_ADDRESSES:
         return ""
     return (
-        f"the certificate of a service at {listen.host} is for localhost and 127.0.0.1 only, and "
+        f"the certificate of a service at {listen.host} is for localhost, 127.0.0.1 and ::1 only: "
         "clients on other machines refuse it; they need --listen with the name or address by which "
         "they know this machine"
     )

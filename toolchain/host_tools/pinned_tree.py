@@ -24,6 +24,7 @@ from toolchain.files import remove_tree
 from toolchain.flock import exclusive
 from toolchain.images.downloads import Downloads
 from toolchain.layout import Layout
+from toolchain.paths import user_path
 from toolchain.pins import Pins, TflmPins
 
 TREE_VARIABLE = "TOOLCHAIN_TFLM"
@@ -84,15 +85,15 @@ def pinned_tree(layout: Layout, pins: Pins, environ: Mapping[str, str] = os.envi
     """Return the pinned tree, made in the cache where it stands nowhere yet.
 
     Raises:
-        UnpinnedToolError: what ``$TOOLCHAIN_TFLM`` names is not it, or there is no cargo.
+        UsageError: ``$TOOLCHAIN_TFLM`` names no path.
+        UnpinnedToolError: what it names is not the tree, or there is no cargo.
         NetworkError: the crate has to be fetched and cannot.
         DigestMismatchError: what was fetched is not the pinned crate.
         DiskFullError: there is no room.
     """
     named = environ.get(TREE_VARIABLE)
     if named:
-        # Path.expanduser raises where there is no such user.
-        folder = Path(os.path.expanduser(named)).absolute()  # noqa: PTH111
+        folder = user_path(named)
         tree = PinnedTree(folder, _licence_of(folder))
         if not _is_pinned(tree, layout, pins):
             raise UnpinnedToolError(

@@ -35,6 +35,7 @@ from toolchain.host_tools.compiler_content import (
 from toolchain.host_tools.pinned_tree import PinnedTree, pinned_tree
 from toolchain.images.definition import Kind, image_name, kind_of, name_by_content
 from toolchain.layout import Layout
+from toolchain.paths import user_path
 from toolchain.pins import TRAIN_LOCK, Pins, normalised, read_lock
 
 PYTHON_VARIABLE = "TOOLCHAIN_PYTHON"
@@ -103,6 +104,7 @@ class HostTools:
         """Return what this machine has in the place of an image.
 
         Raises:
+            UsageError: ``$TOOLCHAIN_PYTHON`` names no path.
             UnpinnedToolError: it has nothing, or this kind cannot be had without Docker.
         """
         if kind not in self._found:
@@ -197,8 +199,7 @@ class HostTools:
     def _python_program(self) -> Path:
         named = self._environ.get(PYTHON_VARIABLE)
         if named:
-            # Path.expanduser raises where there is no such user.
-            return Path(os.path.expanduser(named)).absolute()  # noqa: PTH111
+            return user_path(named)
         if IMAGE_PYTHON.exists():
             return IMAGE_PYTHON
         program = shutil.which("python3", path=self.path)
